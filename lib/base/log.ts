@@ -1,0 +1,17 @@
+/**
+ * Logging as an argument. Packets at trace; names and addresses of users at debug; secrets never. The shell hands in a
+ * real sink, tests a recorder.
+ */
+
+export interface Log {
+  trace(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** A log that drops everything. */
+export const silentLog: Log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
