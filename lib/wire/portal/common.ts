@@ -1,0 +1,183 @@
+/**
+ * Parts of portal messages that several roles share, and the machinery that decodes a message by its event name.
+ * Field names are those on the wire. Values stay JSON: addresses, networks and keys are text that was checked, so
+ * `IpAddress.from`, `IpNetwork.from`, `SocketAddress.from` and `fromBase64` do not fail on them.
+ */
+
+import * as v from "valibot";
+import { fromBase64 } from "../../base/bytes.ts";
+import { IpAddress, IpNetwork, SocketAddress } from "../../base/ip.ts";
+import { err, ok, type Result } from "../../base/result.ts";
+
+/** Which of the two vocabularies a socket speaks: 1 = `/client/websocket`, 2 = `/client/v2/websocket`. */
+export type SocketVersion = 1 | 2;
+
+/** Why a message could not be used. */
+export type DecodeReason = "unknown-event" | "malformed";
+
+/** An event name and its payload, ready for a Phoenix frame. */
+export interface WireMessage {
+  readonly event: string;
+  readonly payload: unknown;
+}
+
+/** The union of messages that a table of schemas by event name describes. */
+export type MessageOf<S extends SchemaTable> = {
+  [E in keyof S & string]: { readonly event: E; readonly payload: v.InferOutput<S[E]> };
+}[keyof S & string];
+
+/** Schemas by event name. */
+export type SchemaTable = Readonly<Record<string, v.GenericSchema>>;
+
+/**
+ * Returns the message named `event`, after `aliases` (other names for the same thing) are applied. Unknown events and
+ * payloads that do not fit are values: the caller counts and drops them.
+ */
+export function decodeMessage<S extends SchemaTable>(
+  table: S,
+  aliases: ReadonlyMap<string, string>,
+  event: string,
+  payload: unknown,
+): Result<MessageOf<S>, DecodeReason> {
+  const name = aliases.get(event) ?? event;
+  const schema = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (schema === undefined) return err("unknown-event");
+  const parsed = v.safeParse(schema, payload);
+  if (!parsed.success) return err("malformed");
+  return ok({ event: name, payload: parsed.output } as MessageOf<S>);
+}
+
+/** Returns a schema for `schema`, null or nothing; both of the latter become undefined. */
+export function absent<T extends v.GenericSchema>(schema: T) {
+  return v.pipe(
+    v.nullish(schema),
+    v.transform((value): v.InferOutput<T> | undefined => value ?? undefined),
+  );
+}
+
+/** Returns a schema for a list whose unusable elements are skipped; null and nothing are the empty list. */
+export function lenientList<T extends v.GenericSchema>(schema: T) {
+  return v.pipe(
+    v.nullish(v.array(v.unknown()), []),
+    v.transform((items): v.InferOutput<T>[] =>
+      items.flatMap((item) => {
+        const parsed = v.safeParse(schema, item);
+        return parsed.success ? [parsed.output] : [];
+      })
+    ),
+  );
+}
+
+/** Returns a schema for a list in which one bad element spoils the message; null and nothing are the empty list. */
+export function strictList<T extends v.GenericSchema>(schema: T) {
+  return v.pipe(
+    v.nullish(v.array(schema), []),
+    v.transform((items): v.InferOutput<T>[] => items ?? []),
+  );
+}
+
+/** Returns a schema that copies `alias` to `key` if the latter is missing, then applies `schema`. */
+export function withAlias<T extends v.GenericSchema>(key: string, alias: string, schema: T) {
+  return v.pipe(
+    v.record(v.string(), v.unknown()),
+    v.transform((object): unknown =>
+      object[key] === undefined && object[alias] !== undefined ? { ...object, [key]: object[alias] } : object
+    ),
+    schema,
+  );
+}
+
+/** An identifier: opaque text. Production uses lower-case UUIDs. */
+export const Id = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+
+/** Unix time in seconds. */
+export const UnixSeconds = v.pipe(v.number(), v.finite());
+
+/** 32 bytes as padded base64. */
+export const Key = v.pipe(v.string(), v.length(44), v.check((text) => fromBase64(text)?.length === 32));
+
+export const IpText = v.pipe(v.string(), v.check((text) => IpAddress.parse(text) !== undefined));
+export const Ipv4Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 4));
+export const Ipv6Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 6));
+export const SocketAddressText = v.pipe(
+  v.string(),
+  v.check((text) => SocketAddress.parse(text) !== undefined),
+);
+/** A network in CIDR form with zero host bits; a bare address stands for itself. */
+export const CidrText = v.pipe(
+  v.string(),
+  v.check((text) => {
+    const address = IpAddress.parse(text.split("/", 1)[0]!);
+    return address !== undefined && IpNetwork.parse(text)?.address.equals(address) === true;
+  }),
+);
+/** An address that the portal may write with a netmask ("100.70.4.4/32"); the output is bare. */
+export const LenientIpv4 = v.pipe(v.string(), v.transform(withoutMask), Ipv4Text);
+export const LenientIpv6 = v.pipe(v.string(), v.transform(withoutMask), Ipv6Text);
+
+const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535));
+
+/** An allowed kind of traffic. An empty list of filters allows everything. */
+export const Filter = v.variant("protocol", [
+  v.object({ protocol: v.literal("icmp") }),
+  v.object({
+    protocol: v.picklist(["tcp", "udp"]),
+    port_range_start: v.nullish(Port, 0),
+    port_range_end: v.nullish(Port, 65535),
+  }),
+]);
+// One unreadable filter spoils its resource: skipping it could leave the empty list, which allows everything.
+export const Filters = strictList(Filter);
+
+export const Site = v.object({ id: Id, name: v.string() });
+
+export const IceCredentials = v.object({ username: v.string(), password: v.string() });
+
+/** A relay. Dual-stack relays are two adjacent entries with one id. */
+export const Relay = v.variant("type", [
+  v.object({
+    type: v.literal("turn"),
+    id: Id,
+    addr: SocketAddressText,
+    username: v.string(),
+    password: v.string(),
+    expires_at: UnixSeconds,
+  }),
+  v.object({ type: v.literal("stun"), id: Id, addr: SocketAddressText }),
+]);
+
+export const RelaysPresence = v.object({
+  disconnected_ids: lenientList(Id),
+  connected: lenientList(Relay),
+});
+
+/** "`client_id` may access `resource_id` until `expires_at`." */
+export const Authorization = v.object({ client_id: Id, resource_id: Id, expires_at: UnixSeconds });
+
+export const AccessReference = v.object({ client_id: Id, resource_id: Id });
+
+export const FlowLogs = v.object({
+  api_url: v.string(),
+  upload_interval_secs: v.number(),
+  upload_batch_size: v.number(),
+});
+
+export const SnownetCapabilities = v.object({ iceless: v.nullish(v.boolean(), false) });
+
+/** SDP `candidate:` lines. Not parsed here: bad ones are the agent's to skip. */
+export const Candidates = lenientList(v.string());
+
+export const Empty = v.pipe(v.unknown(), v.transform((): Record<string, never> => ({})));
+
+export type Filter = v.InferOutput<typeof Filter>;
+export type Site = v.InferOutput<typeof Site>;
+export type IceCredentials = v.InferOutput<typeof IceCredentials>;
+export type Relay = v.InferOutput<typeof Relay>;
+export type TurnRelay = Extract<Relay, { type: "turn" }>;
+export type RelaysPresence = v.InferOutput<typeof RelaysPresence>;
+export type Authorization = v.InferOutput<typeof Authorization>;
+export type FlowLogs = v.InferOutput<typeof FlowLogs>;
+
+function withoutMask(text: string): string {
+  return text.replace(/\/(32|128)$/, "");
+}
