@@ -41,7 +41,7 @@ export function decodeFrame(text: string): Result<PhoenixFrame, "truncated" | "m
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return err(TRUNCATED.test(String(error)) ? "truncated" : "malformed");
+    return err(isCutShort(String(error), text.length) ? "truncated" : "malformed");
   }
   if (!isRecord(value)) return err("malformed");
   const { topic, event, payload, ref } = value;
@@ -77,8 +77,11 @@ export function encodeReply(reply: PhoenixReply): unknown {
     : { status: "error", response: { reason: reply.reason } };
 }
 
-// JSON.parse has no error codes; these are V8's words for input that ends too early.
-const TRUNCATED = /Unexpected end|Unterminated/;
+// JSON.parse has no error codes: these are V8's words for input that ends too early.
+function isCutShort(message: string, length: number): boolean {
+  if (/Unexpected end|Unterminated/.test(message)) return true;
+  return Number(/at position (\d+)/.exec(message)?.[1]) === length;
+}
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
