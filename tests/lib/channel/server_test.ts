@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { seededRng } from "../../../lib/base/rng.ts";
+import { PortalChannel } from "../../../lib/channel/client.ts";
+import { ServerChannel } from "../../../lib/channel/server.ts";
+
+function sent(channel: ServerChannel): unknown[] {
+  const frames: unknown[] = [];
+  for (let action = channel.pollAction(); action !== undefined; action = channel.pollAction()) {
+    frames.push(action.type === "send" ? JSON.parse(action.text) : action);
+  }
+  return frames;
+}
+
+Deno.test("ServerChannel echoes the ref as a number and answers with the response {}", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0 });
+  channel.handleText(`{"topic":"phoenix","event":"heartbeat","payload":{},"ref":3}`, 1);
+  assert.deepEqual(sent(channel), [
+    { topic: "phoenix", event: "phx_reply", payload: { status: "ok", response: {} }, ref: 3 },
+  ]);
+  channel.handleText(`{"topic":"client","event":"phx_join","payload":null,"ref":0}`, 1);
+  assert.deepEqual(channel.pollEvent(), { type: "join", payload: null });
+  channel.accept();
+  assert.deepEqual(sent(channel), [
+    { topic: "client", event: "phx_reply", payload: { status: "ok", response: {} }, ref: 0 },
+  ]);
+});
+
+Deno.test("ServerChannel answers other topics, and messages before the join, with unmatched topic", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0 });
+  channel.handleText(`{"topic":"gateway","event":"phx_join","payload":null,"ref":1}`, 0);
+  channel.handleText(`{"topic":"client","event":"no_relays","payload":{},"ref":2}`, 0);
+  const response = { status: "error", response: { reason: "unmatched topic" } };
+  assert.deepEqual(sent(channel), [
+    { topic: "gateway", event: "phx_reply", payload: response, ref: 1 },
+    { topic: "client", event: "phx_reply", payload: response, ref: 2 },
+  ]);
+  assert.equal(channel.pollEvent(), undefined);
+});
+
+Deno.test("ServerChannel does not push before the join nor after the close", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0 });
+  channel.push("init", {});
+  channel.close(1012);
+  channel.push("init", {});
+  assert.deepEqual(sent(channel), [{ type: "close", code: 1012 }]);
+});
+
+Deno.test("ServerChannel closes a silent socket after its idle limit, not before", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0, idleLimit: 37_000 });
+  channel.handleText(`{"topic":"phoenix","event":"heartbeat","payload":{},"ref":0}`, 10_000);
+  sent(channel);
+  assert.equal(channel.pollTimeout()?.at, 47_000);
+  channel.handleTimeout(46_999);
+  assert.deepEqual(sent(channel), []);
+  channel.handleTimeout(47_000);
+  assert.equal(sent(channel).length, 1);
+  assert(channel.isClosed);
+});
+
+Deno.test("ServerChannel.disconnect tells the reason before it closes", () => {
+  const channel = new ServerChannel({ topic: "gateway", now: 0 });
+  channel.disconnect();
+  assert.deepEqual(sent(channel), [
+    { topic: "gateway", event: "disconnect", payload: { reason: "token_expired" }, ref: null },
+    { type: "close", code: 1000 },
+  ]);
+});
+
+Deno.test("ServerChannel and PortalChannel understand each other", () => {
+  const peer = new PortalChannel({
+    topic: "relay",
+    joinPayload: { stamp_secret: "5a" },
+    now: 0,
+    rng: seededRng(2),
+  });
+  const server = new ServerChannel({ topic: "relay", now: 0 });
+  const exchange = (now: number) => {
+    for (let round = 0; round < 4; round++) {
+      for (let action = peer.pollAction(); action !== undefined; action = peer.pollAction()) {
+        if (action.type === "send") server.handleText(action.text, now);
+      }
+      for (let event = server.pollEvent(); event !== undefined; event = server.pollEvent()) {
+        if (event.type === "join") server.accept();
+        else if (event.type === "message") {
+          server.reply(event.ref, { status: "error", reason: "unknown_message" });
+        }
+      }
+      for (let action = server.pollAction(); action !== undefined; action = server.pollAction()) {
+        if (action.type === "send") peer.handleText(action.text, now);
+      }
+    }
+  };
+  peer.handleOpen(0);
+  exchange(0);
+  assert(peer.isJoined && server.isJoined);
+  server.push("init", {});
+  peer.send("something_new", {}, 1);
+  exchange(1);
+  assert.deepEqual([peer.pollEvent(), peer.pollEvent(), peer.pollEvent()], [
+    { type: "joined" },
+    { type: "message", event: "init", payload: {} },
+    undefined,
+  ]);
+  for (let now = 10_000; now < 200_000; now += 10_000) {
+    peer.handleTimeout(now);
+    server.handleTimeout(now);
+    exchange(now);
+  }
+  assert(peer.isJoined && server.isJoined);
+});
+
+Deno.test("ServerChannel survives hostile frames", () => {
+  const frame = fc.record({
+    topic: fc.constantFrom("client", "phoenix", "x"),
+    event: fc.constantFrom("phx_join", "phx_leave", "heartbeat", "init"),
+    payload: fc.jsonValue(),
+    ref: fc.oneof(fc.nat(3), fc.constant(null), fc.string()),
+  });
+  fc.assert(fc.property(fc.array(fc.oneof(frame.map((it) => JSON.stringify(it)), fc.string())), (texts) => {
+    const channel = new ServerChannel({ topic: "client", now: 0 });
+    for (const text of texts) {
+      channel.handleText(text, 1);
+      if (channel.pollEvent()?.type === "join") channel.accept();
+    }
+  }));
+});
