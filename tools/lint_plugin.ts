@@ -27,7 +27,7 @@ const LIB_ROOT_RANK = 5;
 /** What each top folder may import besides itself: whole top folders, or single folders of `lib/`. */
 const TOP_FOLDERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["lib", []],
-  ["ffi", ["lib/base"]],
+  ["ffi", ["lib/base", "lib/wire"]],
   ["io", ["lib", "ffi"]],
   ["cli", ["lib"]],
 ]);

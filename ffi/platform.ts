@@ -1,0 +1,174 @@
+/**
+ * What `io/` needs from an operating system. One folder implements it per system; all of it belongs to one thread.
+ * Calls on the data path never throw: what fails there is dropped and counted.
+ */
+
+import type { Datagram } from "../lib/base/datagram.ts";
+import type { IpAddress, IpNetwork, SocketAddress } from "../lib/base/ip.ts";
+import type { Log } from "../lib/base/log.ts";
+
+export interface Platform {
+  /** Creates the TUN device. Throws a Fault ("tun", "privilege"). It has no addresses and is down. */
+  openTun(options: TunOptions): Tun;
+  /** Opens a UDP socket. Throws a Fault ("unexpected", "privilege"); undefined where the family does not exist. */
+  bindUdp(options: UdpOptions): UdpSocket | undefined;
+  createPoller(): Poller;
+}
+
+/** Something that `Poller` can wait for. */
+export interface Pollable {
+  readonly descriptor: number;
+}
+
+export interface TunOptions {
+  /** For example "fz0"; a name with "%d" lets the kernel number it. */
+  readonly name: string;
+  /** Largest packet in bytes; larger ones from the kernel are segmented by us. */
+  readonly mtu: number;
+  /** Each defaults to true and is probed; false leaves it out (tests, `fz doctor`). */
+  readonly offload?: { readonly virtioHeader?: boolean; readonly tcp?: boolean; readonly udp?: boolean };
+}
+
+/** A packet handler; `packet` is valid until it returns. */
+export type PacketHandler = (packet: Uint8Array) => void;
+
+export interface Tun extends Pollable {
+  readonly name: string;
+  /** What the kernel agreed to. */
+  readonly offload: { readonly virtioHeader: boolean; readonly tcp: boolean; readonly udp: boolean };
+  readonly stats: TunStats;
+  /** Somebody deleted the device; it will never be readable again. */
+  readonly isGone: boolean;
+  /**
+   * Reads once and gives each packet in it to `handler`, all at most as large as the MTU and with finished checksums.
+   * Returns false when there was nothing to read. The handler must not call `receive`.
+   */
+  receive(handler: PacketHandler): boolean;
+  /** Queues a packet for the kernel (copied). It leaves with `flush`, or earlier. */
+  send(packet: Uint8Array): void;
+  flush(): void;
+  close(): void;
+}
+
+export interface TunStats {
+  receivedPackets: number;
+  receivedBytes: number;
+  sentPackets: number;
+  sentBytes: number;
+  reads: number;
+  writes: number;
+  /** Frames that could not be segmented, packets that the kernel refused. */
+  dropped: number;
+}
+
+export interface UdpOptions {
+  readonly address: SocketAddress;
+  /** Taken instead when the port of `address` is in use: 0 = any free one. Without it that is a Fault. */
+  readonly fallbackPort?: number;
+  /** SO_MARK, so that policy routing lets the packets pass the tunnel by. Needs CAP_NET_ADMIN. */
+  readonly mark?: number;
+  /** Bytes; defaults are generous. The kernel may grant less. */
+  readonly receiveBuffer?: number;
+  readonly sendBuffer?: number;
+  /** Each defaults to true; false leaves it out. */
+  readonly offload?: { readonly segment?: boolean; readonly coalesce?: boolean };
+}
+
+/** `local` has the address that the datagram was sent to; `payload` is valid until the handler returns. */
+export type DatagramHandler = (local: SocketAddress, remote: SocketAddress, payload: Uint8Array) => void;
+
+export interface UdpSocket extends Pollable {
+  /** The bound address; the IP is unspecified if the socket listens on all. */
+  readonly local: SocketAddress;
+  /** The mark was asked for and granted. */
+  readonly marked: boolean;
+  readonly stats: UdpStats;
+  /** Receives once (up to 64 datagrams of one sender). Returns false when dry. The handler must not call `receive`. */
+  receive(handler: DatagramHandler): boolean;
+  /**
+   * Queues a datagram (copied), sent from the address `datagram.local` if that has one. Equal-sized neighbours to one
+   * remote leave in one system call. It leaves with `flush`, or earlier.
+   */
+  send(datagram: Datagram): void;
+  flush(): void;
+  close(): void;
+}
+
+export interface UdpStats {
+  receivedDatagrams: number;
+  receivedBytes: number;
+  sentDatagrams: number;
+  sentBytes: number;
+  /** Failed sends by their error, for example "ENETUNREACH". */
+  readonly sendErrors: Map<string, number>;
+  /** Datagrams that the kernel cut off, or that came without a sender. */
+  dropped: number;
+}
+
+/** Waits for many sources at once. Sources may be added and removed while `wait` is pending. */
+export interface Poller {
+  add(source: Pollable): void;
+  /** To be called before the source is closed. */
+  remove(source: Pollable): void;
+  /**
+   * Resolves with the readable sources; empty after `timeoutMs` (undefined = no limit) or `wake`. Level-triggered. The
+   * array is reused by the next call. One call at a time.
+   */
+  wait(timeoutMs: number | undefined): Promise<readonly Pollable[]>;
+  /** Ends a pending `wait`, or the next one, at once. */
+  wake(): void;
+  /** Ends a pending `wait` for good; without it the process would not exit. */
+  close(): Promise<void>;
+}
+
+export interface HostNetworkOptions {
+  /** The TUN device. */
+  readonly device: string;
+  readonly mtu: number;
+  /** Packets with this mark pass the tunnel by. */
+  readonly mark: number;
+  /** "policy": own tables behind marked rules (clients). "main": routes in the main table (gateways). */
+  readonly routing: "policy" | "main";
+  readonly log: Log;
+}
+
+/** Addresses and routes of the TUN device. Everything it changes on the machine is undone by `undo`. */
+export interface HostNetwork {
+  /** Sets the addresses (/32, /128) and brings the device up. A family that the machine lacks is left out. */
+  configure(addresses: { ipv4: IpAddress | undefined; ipv6: IpAddress | undefined }): Promise<void>;
+  /** Makes exactly `routes` lead into the tunnel. */
+  setRoutes(routes: readonly IpNetwork[]): Promise<void>;
+  /** Makes exactly `destinations` pass the tunnel by, for sockets of ours that cannot be marked. */
+  setBypass(destinations: readonly IpAddress[]): Promise<void>;
+  /** Copies the machine's on-link routes again; for full tunnel, after the network changed. */
+  refreshLinkRoutes(): Promise<void>;
+  /** Takes back all rules and routes, also those of a killed process. Never throws. */
+  undo(): Promise<void>;
+}
+
+export interface SystemDnsOptions {
+  readonly control: DnsControl;
+  readonly device: string;
+  /** Resolvers that are ours: never reported as upstreams. */
+  readonly isSentinel: (address: IpAddress) => boolean;
+  readonly log: Log;
+  /** For tests; default "/etc/resolv.conf" and "<it>.before-fz". */
+  readonly resolvConfPath?: string;
+  readonly backupPath?: string;
+}
+
+/** Who is told about our resolvers. */
+export type DnsControl = "etc-resolv-conf" | "systemd-resolved" | "disabled";
+
+/** The resolvers of the machine. */
+export interface SystemDns {
+  readonly control: DnsControl;
+  /** Returns the machine's own upstream resolvers, in order, without ours. */
+  upstreams(): Promise<IpAddress[]>;
+  /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns"). */
+  set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void>;
+  /** Forgets cached answers. */
+  flush(): Promise<void>;
+  /** Puts things back as they were, also after a killed process. Throws a Fault ("dns"). */
+  undo(): Promise<void>;
+}
