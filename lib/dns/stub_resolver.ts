@@ -1,0 +1,134 @@
+/**
+ * What becomes of a DNS question that an application asked: answered here with proxy addresses, asked inside a site,
+ * asked from the portal (device pools), or handed to an upstream server. Decides only; whoever asks it does the rest.
+ */
+
+import { IpAddress } from "../base/ip.ts";
+import { type AnswerRecord, type DnsQuery, encodeDnsAnswer, RecordType, ResponseCode } from "../wire/dns.ts";
+import type { Pattern } from "./pattern.ts";
+import { PatternMap, type PatternMatch } from "./pattern_map.ts";
+import type { ProxyIps } from "./proxy_ips.ts";
+
+/** A resource that is known by names. */
+export interface NamedResource {
+  readonly id: string;
+  readonly type: "dns" | "dynamic-pool";
+  /** Which families answers may carry. Pools are always "dual". */
+  readonly ipStack: "dual" | "ipv4_only" | "ipv6_only";
+}
+
+/** What to do with a question. */
+export type DnsDecision =
+  | {
+    readonly type: "answer";
+    readonly message: Uint8Array;
+    /** Set when the answer carries (or could carry) proxy addresses: the name and the resources it belongs to. */
+    readonly resolved?: { readonly name: string; readonly resourceIds: readonly string[] };
+  }
+  /** Ask the gateway's DNS server (SRV, TXT); the first resource is the one to go through. */
+  | { readonly type: "site"; readonly resourceIds: readonly string[] }
+  /** Ask the portal for the address of a device. */
+  | { readonly type: "device-pool"; readonly resourceId: string; readonly name: string }
+  | { readonly type: "recurse" };
+
+/** Lifetime of answers made here, in seconds: short, because each new query makes the gateway resolve anew. */
+export const STUB_TTL = 1;
+
+/** The decision table with the names it knows. */
+export class StubResolver {
+  readonly #proxyIps: ProxyIps;
+  readonly #resources = new PatternMap<NamedResource>();
+
+  constructor(proxyIps: ProxyIps) {
+    this.#proxyIps = proxyIps;
+  }
+
+  /** Adds or replaces a resource. */
+  set(resource: NamedResource, pattern: Pattern): void {
+    this.#resources.set(resource.id, pattern, resource);
+  }
+
+  delete(id: string): void {
+    this.#resources.delete(id);
+  }
+
+  /** Returns the resources whose pattern matches `name`, the most specific first. */
+  match(name: string): readonly PatternMatch<NamedResource>[] {
+    return this.#resources.match(name);
+  }
+
+  /** Returns what to do with `query`. Assigns proxy addresses on the way. */
+  decide(query: DnsQuery): DnsDecision {
+    if (query.opcode !== OPCODE_QUERY || query.class !== CLASS_IN) return RECURSE;
+    if (query.name === CANARY) return answer(query, ResponseCode.nameError);
+    if (query.type === RecordType.ptr) return this.#reverse(query);
+    const matches = this.match(query.name);
+    const best = matches[0]?.value;
+    if (best === undefined) return RECURSE;
+    switch (query.type) {
+      case RecordType.a:
+      case RecordType.aaaa:
+        if (best.type === "dynamic-pool") {
+          return { type: "device-pool", resourceId: best.id, name: query.name };
+        }
+        return this.#addresses(query, best, dnsResourceIds(matches));
+      case RecordType.srv:
+      case RecordType.txt:
+        return best.type === "dns" ? { type: "site", resourceIds: dnsResourceIds(matches) } : RECURSE;
+      case RecordType.https:
+        return answer(query, ResponseCode.noError);
+      default:
+        return RECURSE;
+    }
+  }
+
+  #addresses(query: DnsQuery, best: NamedResource, resourceIds: readonly string[]): DnsDecision {
+    const addresses = this.#proxyIps.assign(query.name);
+    const records = query.type === RecordType.a
+      ? best.ipStack === "ipv6_only" ? [] : addressRecords("A", addresses.ipv4)
+      : best.ipStack === "ipv4_only"
+      ? []
+      : addressRecords("AAAA", addresses.ipv6);
+    return {
+      type: "answer",
+      message: encodeDnsAnswer(query, ResponseCode.noError, records),
+      resolved: { name: query.name, resourceIds },
+    };
+  }
+
+  #reverse(query: DnsQuery): DnsDecision {
+    const address = parseReverseName(query.name);
+    const name = address && this.#proxyIps.nameOf(address.key);
+    if (name === undefined) return RECURSE;
+    return answer(query, ResponseCode.noError, [{ type: "PTR", ttl: STUB_TTL, data: name }]);
+  }
+}
+
+/** Returns A or AAAA records for `addresses` with the lifetime of answers made here. */
+export function addressRecords(type: "A" | "AAAA", addresses: readonly IpAddress[]): AnswerRecord[] {
+  return addresses.map((address) => ({ type, ttl: STUB_TTL, data: address.toString() }));
+}
+
+/** Returns the address that a name below `in-addr.arpa` or `ip6.arpa` stands for, or undefined (RFC 3596 §2.5). */
+export function parseReverseName(name: string): IpAddress | undefined {
+  const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
+  if (four !== null) return IpAddress.parse(`${four[4]}.${four[3]}.${four[2]}.${four[1]}`);
+  const six = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name);
+  if (six === null) return undefined;
+  const digits = six[1]!.split(".").slice(0, 32).reverse().join("");
+  return IpAddress.fromBytes(Uint8Array.fromHex(digits));
+}
+
+/** The name browsers ask to learn whether they may use DNS over HTTPS of their own; NXDOMAIN means no. */
+const CANARY = "use-application-dns.net";
+const OPCODE_QUERY = 0;
+const CLASS_IN = 1;
+const RECURSE: DnsDecision = { type: "recurse" };
+
+function answer(query: DnsQuery, code: number, records: readonly AnswerRecord[] = []): DnsDecision {
+  return { type: "answer", message: encodeDnsAnswer(query, code, records) };
+}
+
+function dnsResourceIds(matches: readonly PatternMatch<NamedResource>[]): string[] {
+  return matches.filter(({ value }) => value.type === "dns").map(({ value }) => value.id);
+}
