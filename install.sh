@@ -1,0 +1,302 @@
+#!/bin/sh
+# Installs fz on a Debian-like machine, from this clone. `sh install.sh --help` says how.
+# Everything is in functions, called on the last line: a file cut short does nothing.
+set -eu
+
+DENO_VERSION=2.9.6
+PRODUCT_PACKAGES="iproute2 nftables curl ca-certificates libgcrypt20"
+DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump"
+
+usage() {
+  cat <<TEXT
+Usage: sh install.sh [--dev] [--yes]
+       sh install.sh --uninstall [--yes]
+
+Installs what fz needs and puts the command "fz" on the PATH, running this clone.
+
+  --dev        also install what the tests need, and "deno"
+  --yes        do not ask before installing or removing system packages
+  --uninstall  take back exactly what earlier runs of this script did
+  --help       show this text
+
+System packages: $PRODUCT_PACKAGES
+With --dev also: $DEV_PACKAGES
+Deno $DENO_VERSION is installed from npm into a folder of its own:
+/usr/local/lib/fz for root, ~/.local/share/fz for other users.
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'install.sh: %s\n' "$*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+main() {
+  dev=no yes=no action=install
+  for argument in "$@"; do
+    case $argument in
+      --dev) dev=yes ;;
+      --yes | -y) yes=yes ;;
+      --uninstall) action=uninstall ;;
+      --help | -h) usage; exit 0 ;;
+      *)
+        printf 'install.sh: unknown option "%s"; see sh install.sh --help\n' "$argument" >&2
+        exit 2
+        ;;
+    esac
+  done
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  export PATH
+  clone=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+  choose_places
+  temporary=$(mktemp -d)
+  policy_made=no
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  if [ "$action" = uninstall ]; then uninstall; else install; fi
+}
+
+clean_up() {
+  [ "$policy_made" = no ] || as_root rm -f /usr/sbin/policy-rc.d
+  rm -rf "$temporary"
+}
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+choose_places() {
+  if [ "$(id -u)" = 0 ]; then
+    sudo=""
+    prefix=/usr/local/lib/fz
+    bin=/usr/local/bin
+    return
+  fi
+  [ -n "${HOME:-}" ] || fail "HOME is not set: say where your home directory is, or run this as root"
+  sudo=sudo
+  prefix=$HOME/.local/share/fz
+  bin=$HOME/.local/bin
+  case :$PATH: in
+    *:"$bin":*) ;;
+    *) if [ -d "$HOME/bin" ]; then case :$PATH: in *:"$HOME/bin":*) bin=$HOME/bin ;; esac; fi ;;
+  esac
+}
+
+as_root() {
+  if [ -z "$sudo" ]; then "$@"; else sudo "$@"; fi
+}
+
+need_root() {
+  [ -z "$sudo" ] || have sudo || fail "$1 needs root, and sudo is not installed: run this as root first"
+}
+
+# Adds a line to the list of what was done, once.
+record() {
+  mkdir -p "$prefix"
+  touch "$prefix/manifest"
+  grep -qxF "$*" "$prefix/manifest" || printf '%s\n' "$*" >>"$prefix/manifest"
+}
+
+agree() {
+  [ "$yes" = no ] || return 0
+  [ -t 0 ] || fail "$1 Nothing was changed: there is no terminal to ask on. Run again with --yes to agree."
+  printf '%s Go on? [Y/n] ' "$1"
+  read -r answer || answer=n
+  case $answer in "" | y | Y | yes | Yes) ;; *) fail "stopped at your request; nothing was changed" ;; esac
+}
+
+# --- install --------------------------------------------------------------------------------------------------------
+
+install() {
+  [ "$(uname -s)" = Linux ] || fail "fz runs on Linux only for now; this is $(uname -s)"
+  wanted=$PRODUCT_PACKAGES
+  [ "$dev" = no ] || wanted="$wanted $DEV_PACKAGES"
+  have npm || wanted="nodejs npm $wanted"
+  install_packages
+  install_deno
+  install_commands
+  warm_cache
+  say "Done. Try: fz demo"
+  case :$PATH: in
+    *:"$bin":*) ;;
+    *) say "Note: $bin is not on your PATH. Add it: export PATH=\"$bin:\$PATH\"" ;;
+  esac
+}
+
+install_packages() {
+  if ! have dpkg-query || ! have apt-get; then
+    for tool in npm ip nft curl; do
+      have "$tool" || fail "this is no Debian-like system, and \"$tool\" is missing: install it by hand, then run this again"
+    done
+    return 0
+  fi
+  missing=""
+  for package in $wanted; do
+    is_installed "$package" || missing="$missing $package"
+  done
+  [ -n "$missing" ] || { say "System packages: all there."; return 0; }
+  need_root "Installing the Debian packages$missing"
+  agree "fz needs these Debian packages:$missing."
+  say "Installing$missing ..."
+  list_installed >"$temporary/before"
+  hold_services
+  if ! quietly as_root apt-get update; then say "apt-get update failed; going on with the package lists that are here."; fi
+  # shellcheck disable=SC2086 # a list of words
+  quietly as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+    apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=120 $missing ||
+    fail "apt-get could not install$missing; its words are above"
+  list_installed >"$temporary/after"
+  LC_ALL=C comm -13 "$temporary/before" "$temporary/after" >"$temporary/new"
+  while read -r package; do record "package $package"; done <"$temporary/new"
+  # The tests start their own TURN server; Debian's package would start one at every boot.
+  if grep -qx coturn "$temporary/new" && have systemctl; then
+    as_root systemctl disable --quiet coturn.service >/dev/null 2>&1 || true
+  fi
+  say "Installed $(wc -l <"$temporary/new" | tr -d ' ') packages."
+}
+
+is_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+list_installed() {
+  dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p' | LC_ALL=C sort
+}
+
+# Debian's packages start their services when they are installed, unless this file says no.
+hold_services() {
+  [ ! -e /usr/sbin/policy-rc.d ] || return 0
+  printf '#!/bin/sh\nexit 101\n' >"$temporary/policy-rc.d"
+  policy_made=yes
+  as_root install -m 755 "$temporary/policy-rc.d" /usr/sbin/policy-rc.d
+}
+
+# Runs a command without its words, unless it fails.
+quietly() {
+  "$@" >"$temporary/log" 2>&1 </dev/null && return 0
+  cat "$temporary/log" >&2
+  return 1
+}
+
+install_deno() {
+  deno=$prefix/node_modules/.bin/deno
+  if [ "$(deno_version "$deno")" = "$DENO_VERSION" ]; then
+    say "Deno $DENO_VERSION: already in $prefix."
+    return 0
+  fi
+  say "Installing Deno $DENO_VERSION from npm into $prefix ..."
+  record "tree $prefix"
+  quietly npm install --prefix "$prefix" --cache "$temporary/npm" --no-audit --no-fund --no-update-notifier \
+    "deno@$DENO_VERSION" || fail "npm could not install deno@$DENO_VERSION; its words are above"
+  [ "$(deno_version "$deno")" = "$DENO_VERSION" ] || fail "Deno was installed but does not run: $deno"
+}
+
+deno_version() {
+  [ -x "$1" ] || return 0
+  "$1" --version 2>/dev/null | sed -n '1s/^deno \([^ ]*\).*/\1/p'
+}
+
+install_commands() {
+  make_folder "$bin"
+  cat >"$temporary/fz" <<TEXT
+#!/bin/sh
+# Made by $clone/install.sh, which takes it back with --uninstall.
+[ -e '$clone/main.ts' ] || { echo "fz: the clone it was installed from is gone: $clone" >&2; exit 1; }
+DENO_DIR='$prefix/cache' DENO_NO_UPDATE_CHECK=1
+export DENO_DIR DENO_NO_UPDATE_CHECK
+exec '$deno' run --quiet --no-prompt --allow-all --frozen --config '$clone/deno.json' '$clone/main.ts' "\$@"
+TEXT
+  put "$temporary/fz" "$bin/fz"
+  [ "$dev" = yes ] || return 0
+  found=$(command -v deno || true)
+  if [ -n "$found" ] && [ "$(deno_version "$found")" = "$DENO_VERSION" ]; then
+    say "deno: $found is the right version already."
+  elif [ -e "$bin/deno" ] && ! grep -qxF "file $bin/deno" "$prefix/manifest"; then
+    say "Note: $bin/deno is another version and was left alone. For the tests use: $deno"
+  else
+    printf '#!/bin/sh\nexec '"'%s'"' "$@"\n' "$deno" >"$temporary/deno"
+    put "$temporary/deno" "$bin/deno"
+  fi
+}
+
+make_folder() {
+  [ ! -d "$1" ] || return 0
+  make_folder "$(dirname "$1")"
+  mkdir "$1"
+  record "folder $1"
+}
+
+put() {
+  if [ -e "$2" ] && ! grep -qxF "file $2" "$prefix/manifest"; then
+    grep -q 'install.sh, which takes it back' "$2" 2>/dev/null || fail "$2 exists and is not ours: move it away first"
+  fi
+  cp "$1" "$2"
+  chmod 755 "$2"
+  record "file $2"
+  say "Command: $2"
+}
+
+# Fetches the packages that the program imports, so that its first run is quick and needs no network.
+warm_cache() {
+  say "Fetching the imported packages ..."
+  quietly env DENO_DIR="$prefix/cache" "$deno" cache --frozen --config "$clone/deno.json" "$clone/main.ts" ||
+    fail "Deno could not fetch the packages of deno.lock; its words are above"
+  chmod -R a+rX "$prefix"
+  [ "$dev" = yes ] || return 0
+  quietly env -C "$clone" "$deno" install --frozen || fail "Deno could not fetch the packages of the tests; its words are above"
+}
+
+# --- uninstall ------------------------------------------------------------------------------------------------------
+
+uninstall() {
+  [ -e "$prefix/manifest" ] || { say "Nothing to take back: there is no $prefix/manifest."; return 0; }
+  cp "$prefix/manifest" "$temporary/manifest"
+  packages=$(sed -n 's/^package //p' "$temporary/manifest" | tr '\n' ' ')
+  remove_packages
+  sed -n 's/^file //p' "$temporary/manifest" | while read -r path; do
+    rm -f "$path"
+    say "Removed $path"
+  done
+  # A folder goes only if it is empty again; inner ones were recorded after outer ones.
+  rm -rf "$prefix"
+  say "Removed $prefix"
+  sed -n 's/^folder //p' "$temporary/manifest" | sed -n '1!G;h;$p' | while read -r path; do
+    rmdir "$path" 2>/dev/null || true
+  done
+  say "Done. The clone in $clone is yours to delete."
+}
+
+remove_packages() {
+  here=""
+  for package in $packages; do
+    ! is_installed "$package" || here="$here $package"
+  done
+  [ -n "$here" ] || return 0
+  need_root "Removing the Debian packages$here"
+  # What something else has come to need since stays.
+  gone=""
+  if removes_only_ours $here; then
+    gone=$here
+  else
+    for package in $here; do
+      if removes_only_ours "$package"; then gone="$gone $package"; else say "Kept $package: other packages need it now."; fi
+    done
+  fi
+  [ -n "$gone" ] || return 0
+  agree "These Debian packages were installed by this script and will be removed:$gone."
+  # shellcheck disable=SC2086 # a list of words
+  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get purge --yes -o DPkg::Lock::Timeout=120 $gone ||
+    fail "apt-get could not remove$gone; its words are above"
+  say "Removed the packages$gone"
+}
+
+removes_only_ours() {
+  LC_ALL=C apt-get --simulate purge "$@" 2>/dev/null | sed -n 's/^\(Remv\|Purg\) \([^ ]*\).*/\2/p' >"$temporary/would"
+  [ -s "$temporary/would" ] || return 1
+  while read -r package; do
+    case " $here " in *" $package "*) ;; *" ${package%%:*} "*) ;; *) return 1 ;; esac
+  done <"$temporary/would"
+}
+
+main "$@"
