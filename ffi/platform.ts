@@ -6,8 +6,11 @@
 import type { Datagram } from "../lib/base/datagram.ts";
 import type { IpAddress, IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
+import type { Instant } from "../lib/base/time.ts";
 
 export interface Platform {
+  /** Returns milliseconds since the machine started, time asleep included. */
+  now(): Instant;
   /** Creates the TUN device. Throws a Fault ("tun", "privilege"). It has no addresses and is down. */
   openTun(options: TunOptions): Tun;
   /** Opens a UDP socket. Throws a Fault ("unexpected", "privilege"); undefined where the family does not exist. */

@@ -1,12 +1,9 @@
 /** Linux. */
 
 import type { Platform } from "../platform.ts";
+import { now } from "./clock.ts";
 import { createPoller } from "./poller.ts";
 import { openTun } from "./tun.ts";
 import { bindUdp } from "./udp.ts";
 
-export const linux: Platform = {
-  openTun,
-  bindUdp,
-  createPoller,
-};
+export const linux: Platform = { now, openTun, bindUdp, createPoller };

@@ -26,7 +26,7 @@ const library = Deno.dlopen(
     epoll_create1: { parameters: ["i32"], result: "i32" },
     epoll_ctl: { parameters: ["i32", "i32", "i32", "u64"], result: "i32" },
     epoll_wait: { parameters: ["i32", "u64", "i32", "i32"], result: "i32", nonblocking: true },
-    if_nametoindex: { parameters: ["u64"], result: "u32" },
+    clock_gettime: { parameters: ["i32", "u64"], result: "i32" },
     __errno_location: { parameters: [], result: "pointer" },
   } as const,
 );

@@ -1,0 +1,214 @@
+/**
+ * The event loop of a role with packets: waits for the TUN device, the UDP sockets and the machine's clock, feeds the
+ * machine, and drains it. One thread; every turn is bounded, so that timers, the portal and control connections get
+ * theirs. Client and gateway share it; a relay has it without a TUN device.
+ */
+
+import type { Datagram } from "../lib/base/datagram.ts";
+import type { SocketAddress } from "../lib/base/ip.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { Instant, Wake } from "../lib/base/time.ts";
+import type { DatagramHandler, PacketHandler, Poller, Tun, UdpSocket } from "../ffi/platform.ts";
+import { type Clock, systemClock } from "./clock.ts";
+
+/** What the loop needs of a machine; `ClientSession` and `GatewaySession` are such. */
+export interface PacketMachine {
+  /** One packet from the TUN device; returns a datagram to send at once. */
+  handlePacket?(packet: Uint8Array, now: Instant): Datagram | undefined;
+  /** One datagram; returns a packet for the TUN device. */
+  handleDatagram(
+    local: SocketAddress,
+    remote: SocketAddress,
+    payload: Uint8Array,
+    now: Instant,
+  ): Uint8Array | undefined;
+  handleTimeout(now: Instant): void;
+  pollTimeout(): Wake | undefined;
+  pollDatagram(): Datagram | undefined;
+  pollPacket?(): Uint8Array | undefined;
+}
+
+export interface LoopOptions {
+  readonly machine: PacketMachine;
+  readonly poller: Poller;
+  /** Default: the process's one clock. */
+  readonly clock?: Clock;
+  readonly log: Log;
+  /** Called at the end of every turn in which the machine was given something: drains what the loop does not know. */
+  readonly onTurn?: (now: Instant) => void;
+  /** Called once when the TUN device was deleted by somebody. */
+  readonly onTunGone?: () => void;
+}
+
+/** Runs until `stop`. Sources can come and go meanwhile. */
+export class Loop {
+  readonly #machine: PacketMachine;
+  readonly #poller: Poller;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #onTurn: (now: Instant) => void;
+  readonly #onTunGone: () => void;
+  readonly #onPacket: PacketHandler;
+  readonly #onDatagram: DatagramHandler;
+  #sockets: readonly UdpSocket[] = [];
+  #tun: Tun | undefined;
+  #now: Instant;
+  /** The instant at which the pending wait ends by itself. */
+  #armedFor = Infinity;
+  #isRunning = true;
+  #isDraining = false;
+  #unroutable = 0;
+
+  constructor({ machine, poller, clock = systemClock, log, onTurn, onTunGone }: LoopOptions) {
+    this.#machine = machine;
+    this.#poller = poller;
+    this.#clock = clock;
+    this.#log = log;
+    this.#onTurn = onTurn ?? (() => {});
+    this.#onTunGone = onTunGone ?? (() => {});
+    this.#now = clock.now();
+    this.#onPacket = (packet) => {
+      const datagram = machine.handlePacket?.(packet, this.#now);
+      if (datagram !== undefined) this.#send(datagram);
+    };
+    this.#onDatagram = (local, remote, payload) => {
+      const packet = machine.handleDatagram(local, remote, payload, this.#now);
+      if (packet !== undefined) this.#tun?.send(packet);
+    };
+  }
+
+  /** Datagrams that had no socket of their family. */
+  get unroutable(): number {
+    return this.#unroutable;
+  }
+
+  /** Replaces the TUN device; the old one is not closed. */
+  setTun(tun: Tun | undefined): void {
+    if (this.#tun !== undefined) this.#poller.remove(this.#tun);
+    this.#tun = tun;
+    if (tun !== undefined) this.#poller.add(tun);
+  }
+
+  /** Replaces the sockets; the old ones are not closed. At most one of each family is used to send. */
+  setSockets(sockets: readonly UdpSocket[]): void {
+    for (const socket of this.#sockets) this.#poller.remove(socket);
+    this.#sockets = sockets;
+    for (const socket of sockets) this.#poller.add(socket);
+  }
+
+  /** Runs the machine until `stop`. */
+  async run(): Promise<void> {
+    let hasMore = false;
+    while (this.#isRunning) {
+      const ready = await this.#poller.wait(hasMore ? 0 : this.#timeout());
+      this.#armedFor = Infinity;
+      if (!this.#isRunning) return;
+      const tunReady = this.#tun !== undefined && ready.includes(this.#tun);
+      hasMore = this.#turn(hasMore || ready.length > 0, hasMore || tunReady);
+    }
+  }
+
+  /**
+   * Drains the machine after something outside the loop gave it an input: sends what it has to send and arms its
+   * timer anew. May be called from `onTurn`.
+   */
+  poke(): void {
+    if (!this.#isRunning || this.#isDraining) return;
+    this.#now = this.#clock.now();
+    this.#drain();
+    const wake = this.#machine.pollTimeout();
+    if (wake !== undefined && wake.at < this.#armedFor) this.#poller.wake();
+  }
+
+  /** Ends `run` soon. What the machine has to send should have been drained by `poke` before. */
+  stop(): void {
+    this.#isRunning = false;
+    this.#poller.wake();
+  }
+
+  #timeout(): number {
+    const now = this.#clock.now();
+    const wake = this.#machine.pollTimeout();
+    // A sleeping computer does not count down: look at the clock every now and then.
+    const at = Math.min(wake?.at ?? Infinity, now + MAX_WAIT_MS);
+    this.#armedFor = at;
+    return Math.max(at - now, 0);
+  }
+
+  /** Returns whether sources may hold more. */
+  #turn(hasInput: boolean, tunReady: boolean): boolean {
+    this.#now = this.#clock.now();
+    let hasMore = false;
+    if (hasInput) hasMore = this.#receive(tunReady);
+    const wake = this.#machine.pollTimeout();
+    if (wake !== undefined && wake.at <= this.#now) {
+      this.#log.trace("timeout", { reason: wake.reason });
+      this.#machine.handleTimeout(this.#now);
+    }
+    this.#drain();
+    return hasMore;
+  }
+
+  #receive(tunReady: boolean): boolean {
+    let hasMore = true;
+    for (let round = 0; round < ROUNDS && hasMore; round++) {
+      hasMore = false;
+      for (const socket of this.#sockets) {
+        let count = 0;
+        while (count < UDP_RECEIVES && socket.receive(this.#onDatagram)) count++;
+        if (count === UDP_RECEIVES) hasMore = true;
+      }
+      this.#tun?.flush();
+      if (this.#tun === undefined || !(tunReady || round > 0)) continue;
+      let count = 0;
+      while (count < TUN_READS && this.#tun.receive(this.#onPacket)) count++;
+      if (count === TUN_READS) hasMore = true;
+      for (const socket of this.#sockets) socket.flush();
+      if (this.#tun.isGone) {
+        this.setTun(undefined);
+        this.#onTunGone();
+      }
+    }
+    return hasMore;
+  }
+
+  #drain(): void {
+    this.#isDraining = true;
+    try {
+      this.#drainPackets();
+      this.#onTurn(this.#now);
+      // What the owner did in its turn may have produced more.
+      this.#drainPackets();
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+
+  #drainPackets(): void {
+    const machine = this.#machine;
+    for (let datagram = machine.pollDatagram(); datagram !== undefined; datagram = machine.pollDatagram()) {
+      this.#send(datagram);
+    }
+    for (let packet = machine.pollPacket?.(); packet !== undefined; packet = machine.pollPacket?.()) {
+      this.#tun?.send(packet);
+    }
+    for (const socket of this.#sockets) socket.flush();
+    this.#tun?.flush();
+  }
+
+  #send(datagram: Datagram): void {
+    const family = datagram.remote.family;
+    for (const socket of this.#sockets) {
+      if (socket.local.family === family) {
+        socket.send(datagram);
+        return;
+      }
+    }
+    this.#unroutable++;
+  }
+}
+
+const ROUNDS = 8;
+const UDP_RECEIVES = 8;
+const TUN_READS = 64;
+const MAX_WAIT_MS = 10_000;

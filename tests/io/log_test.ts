@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { createLog, setLogFilter, setupLog } from "../../io/log.ts";
+import { LogFilter } from "../../io/log_filter.ts";
+
+function filter(text: string): LogFilter {
+  const parsed = LogFilter.parse(text);
+  assert.ok(parsed.ok);
+  return parsed.value;
+}
+
+Deno.test("createLog: writes one line a record, fields as name=value", () => {
+  const lines: string[] = [];
+  setupLog({ filter: filter("info"), format: "text", write: (line) => lines.push(line) });
+  createLog("client.dns").info("answered {not a template}", {
+    name: "a b",
+    count: 3,
+    bytes: Uint8Array.of(1, 255),
+  });
+  assert.match(
+    lines[0]!,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z INFO {2}client\.dns: answered \{not a template\} name="a b" count=3 bytes=01ff\n$/,
+  );
+});
+
+Deno.test("createLog: keeps control characters of hostile text away from the terminal", () => {
+  const lines: string[] = [];
+  setupLog({ filter: filter("info"), format: "text", write: (line) => lines.push(line) });
+  createLog("x").warn("name", { name: "\x1b[2Jevil\nline" });
+  assert.equal(lines[0]!.includes("\x1b"), false);
+  assert.equal(lines[0]!.trimEnd().includes("\n"), false);
+});
+
+Deno.test("createLog: follows a change of the filter at once", () => {
+  const lines: string[] = [];
+  setupLog({ filter: filter("info"), format: "json", write: (line) => lines.push(line) });
+  const log = createLog("ffi.tun");
+  log.debug("one");
+  setLogFilter(filter("warn,ffi=debug"));
+  log.debug("two", { error: new Error("cause") });
+  setLogFilter(filter("off"));
+  log.error("three");
+  assert.deepEqual(lines.map((line) => JSON.parse(line).message), ["two"]);
+  assert.deepEqual(JSON.parse(lines[0]!).fields, { error: "cause" });
+});
