@@ -1,0 +1,93 @@
+/**
+ * The name under which the portal knows this machine. The same order as upstream, so that a machine keeps its identity
+ * when it changes from one to the other: configured, file, hardware, random. portal-protocol §6.5.
+ */
+
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { toHex, utf8 } from "../lib/base/bytes.ts";
+import { Fault } from "../lib/base/fault.ts";
+
+export interface DeviceIdOptions {
+  readonly role: "client" | "gateway";
+  /** From `--firezone-id` or `FIREZONE_ID`. */
+  readonly configured?: string | undefined;
+  /** Where the identity is kept; defaults to upstream's path. */
+  readonly path?: string;
+  /** Where the machine's own identity is; another path for tests. */
+  readonly machineIdPath?: string;
+}
+
+/** Returns this machine's id. A random one, made when nothing else is there, is kept in the file. */
+export async function deviceId(options: DeviceIdOptions): Promise<string> {
+  if (options.configured !== undefined && options.configured !== "") return options.configured;
+  const path = options.path ?? DEFAULT_PATHS[options.role];
+  const kept = await readIdFile(path);
+  if (kept !== undefined) return kept;
+  const derived = await hardwareId(options.role, options.machineIdPath ?? "/etc/machine-id");
+  if (derived !== undefined) return derived;
+  const id = toHex(sha256(utf8(crypto.randomUUID())));
+  await writeIdFile(path, id);
+  return id;
+}
+
+/** Returns what is sent as `external_id`: UUIDs are hashed, anything else goes verbatim. */
+export function externalId(id: string): string {
+  return UUID.test(id) ? toHex(sha256(utf8(id))) : id;
+}
+
+/** Returns the id derived from the machine's own, or undefined if it has none. */
+async function hardwareId(role: "client" | "gateway", path: string): Promise<string | undefined> {
+  try {
+    const content = await Deno.readFile(path);
+    // The raw content, newline included: that is what upstream hashes.
+    return content.length === 0 ? undefined : toHex(hmac(sha256, utf8(APP_IDS[role]), content));
+  } catch {
+    return undefined;
+  }
+}
+
+async function readIdFile(path: string): Promise<string | undefined> {
+  try {
+    const content: unknown = JSON.parse(await Deno.readTextFile(path));
+    if (typeof content !== "object" || content === null || !("id" in content)) return undefined;
+    return typeof content.id === "string" && content.id !== "" ? content.id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeIdFile(path: string, id: string): Promise<void> {
+  const folder = path.replace(/[/\\][^/\\]*$/, "");
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o770 });
+    const draft = `${path}.${Deno.pid}`;
+    await Deno.writeTextFile(draft, JSON.stringify({ id }), { mode: 0o640 });
+    await Deno.rename(draft, path);
+  } catch (cause) {
+    throw new Fault(
+      "privilege",
+      `Cannot keep the device id in "${path}": ${cause instanceof Error ? cause.message : cause}`,
+      {
+        cause,
+        next: "Run as root, or set FIREZONE_ID.",
+      },
+    );
+  }
+}
+
+// The forms that upstream's UUID parser takes: hyphens or none, braces, URN.
+const UUID =
+  /^(?:urn:uuid:)?(\{?)(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?$/i;
+
+const APP_IDS = {
+  client: "e1e465ce763e4759945c650ac334501f",
+  gateway: "753b38f9f96947ef8083802d5909a372",
+} as const;
+
+const DEFAULT_PATHS = {
+  client: Deno.build.os === "windows"
+    ? "C:\\ProgramData\\dev.firezone.client\\config\\firezone-id.json"
+    : "/var/lib/dev.firezone.client/config/firezone-id.json",
+  gateway: "/var/lib/firezone/gateway_id",
+} as const;
