@@ -14,7 +14,7 @@ export interface NamedResource {
   readonly id: string;
   readonly type: "dns" | "dynamic-pool";
   /** Which families answers may carry. Pools are always "dual". */
-  readonly ipStack: "dual" | "ipv4_only" | "ipv6_only";
+  readonly ipStack: "dual" | "ipv4-only" | "ipv6-only";
 }
 
 /** What to do with a question. */
@@ -85,8 +85,8 @@ export class StubResolver {
   #addresses(query: DnsQuery, best: NamedResource, resourceIds: readonly string[]): DnsDecision {
     const addresses = this.#proxyIps.assign(query.name);
     const records = query.type === RecordType.a
-      ? best.ipStack === "ipv6_only" ? [] : addressRecords("A", addresses.ipv4)
-      : best.ipStack === "ipv4_only"
+      ? best.ipStack === "ipv6-only" ? [] : addressRecords("A", addresses.ipv4)
+      : best.ipStack === "ipv4-only"
       ? []
       : addressRecords("AAAA", addresses.ipv6);
     return {

@@ -100,8 +100,8 @@ function setUp(): { resolver: StubResolver; proxyIps: ProxyIps } {
   const proxyIps = new ProxyIps();
   const resolver = new StubResolver(proxyIps);
   resolver.set({ id: "wild", type: "dns", ipStack: "dual" }, Pattern.from("*.example.com"));
-  resolver.set({ id: "only4", type: "dns", ipStack: "ipv4_only" }, Pattern.from("only4.example.com"));
-  resolver.set({ id: "only6", type: "dns", ipStack: "ipv6_only" }, Pattern.from("only6.example.com"));
+  resolver.set({ id: "only4", type: "dns", ipStack: "ipv4-only" }, Pattern.from("only4.example.com"));
+  resolver.set({ id: "only6", type: "dns", ipStack: "ipv6-only" }, Pattern.from("only6.example.com"));
   resolver.set({ id: "pool", type: "dynamic-pool", ipStack: "dual" }, Pattern.from("*.devices.corp"));
   return { resolver, proxyIps };
 }
