@@ -304,7 +304,10 @@ export class Allocation {
     if (mapped === undefined) return void this.#ignore("BINDING without address");
     this.#learnAddresses(local, mapped);
     if (this.#active !== undefined) return;
-    this.#active = { local: undefined, remote };
+    this.#active = {
+      local: undefined,
+      remote: this.#addresses.find(({ key }) => key === remote.key) ?? remote,
+    };
     this.#log.debug("relay answers", { relay: this.id, address: remote });
     this.#allocate(now);
   }
