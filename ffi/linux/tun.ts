@@ -150,12 +150,14 @@ function openDevice(): number {
   try {
     arena.setText(path, DEVICE_PATH, PATH_CAPACITY);
     const flags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
-    let descriptor = libc.open(arena.address(path), flags, 0);
-    if (descriptor < 0 && errno() === Errno.ENOENT && makeDevice(path)) {
-      descriptor = libc.open(arena.address(path), flags, 0);
-    }
+    const descriptor = libc.open(arena.address(path), flags, 0);
     if (descriptor >= 0) return descriptor;
-    throw faultOf(`Cannot open ${DEVICE_PATH}`, errno(), {
+    const failure = errno();
+    if (failure === Errno.ENOENT && makeDevice(path)) {
+      const second = libc.open(arena.address(path), flags, 0);
+      if (second >= 0) return second;
+    }
+    throw faultOf(`Cannot open ${DEVICE_PATH}`, failure, {
       code: "tun",
       next:
         "Load the kernel's module (modprobe tun), or give the container the device (--device /dev/net/tun).",

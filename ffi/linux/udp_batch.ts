@@ -93,7 +93,8 @@ export class UdpBatch {
     remote: SocketAddress,
     length: number,
   ): boolean {
-    return owner === this.#owner && length <= this.#segmentSize && this.#count < MAX_SEGMENTS &&
+    // An empty datagram would vanish in a batch.
+    return owner === this.#owner && length > 0 && length <= this.#segmentSize && this.#count < MAX_SEGMENTS &&
       this.#length + length <= MAX_PAYLOAD && (remote === this.#remote || remote.key === this.#remote!.key) &&
       (local === this.#local || local?.key === this.#local?.key);
   }
