@@ -11,6 +11,11 @@ export interface CryptoProvider {
   readonly name: string;
   /** Returns a context for `key` (32 bytes, copied). */
   aead(key: Uint8Array): AeadContext;
+  /**
+   * Returns a zeroed buffer that contexts of this provider reach without copying: for the few buffers through which all
+   * packets go. It is never given back.
+   */
+  buffer(length: number): Uint8Array;
 }
 
 /** One direction of one session: ChaCha20-Poly1305 with WireGuard's nonce (4 zero bytes, then the counter, LE64). */
@@ -36,6 +41,7 @@ export const TAG_LENGTH = 16;
 export const nobleProvider: CryptoProvider = {
   name: "noble",
   aead: (key) => new NobleAead(key),
+  buffer: (length) => new Uint8Array(length),
 };
 
 class NobleAead implements AeadContext {

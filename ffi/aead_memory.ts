@@ -1,0 +1,78 @@
+/**
+ * How packets get to a native cipher and back: as they are where they lie in the arena, by one copy through a stage
+ * where they do not. Shared by all native providers of this thread; holds for the length of one call.
+ */
+
+import { assert } from "../lib/base/assert.ts";
+import { arena } from "./memory.ts";
+
+/** Length of a ChaCha20-Poly1305 key in bytes. */
+export const KEY_LENGTH = 32;
+/** Length of the nonce in bytes: 4 zeros, then the counter, LE64. */
+export const NONCE_LENGTH = 12;
+
+const STAGE_LENGTH = 65_536 + 16;
+/** Packets of the usual size find a view of their length ready made. */
+const READY_VIEWS = 2048;
+
+const nonceOffset = arena.allocate(16);
+const stageOffset = arena.allocate(STAGE_LENGTH);
+const keyOffset = arena.allocate(KEY_LENGTH);
+const stageViews: (Uint8Array | undefined)[] = new Array(READY_VIEWS).fill(undefined);
+
+/** Address of the nonce that `setNonce` wrote. */
+export const nonceAddress: bigint = arena.address(nonceOffset);
+
+const stageAddress: bigint = arena.address(stageOffset);
+
+/** Writes the nonce of `counter`. */
+export function setNonce(counter: number): void {
+  arena.data.setUint32(nonceOffset + 4, counter, true);
+  arena.data.setUint32(nonceOffset + 8, counter / 2 ** 32, true);
+}
+
+/** Returns an address at which the bytes of `source` can be read. */
+export function sourceAddress(source: Uint8Array): bigint {
+  if (source.buffer === arena.bytes.buffer) return arena.base + BigInt(source.byteOffset);
+  assert(source.length <= STAGE_LENGTH, "a packet fits the stage");
+  arena.bytes.set(source, stageOffset);
+  return stageAddress;
+}
+
+/** Returns an address at which `length` bytes for the start of `target` can be written; `finish` brings them there. */
+export function targetAddress(target: Uint8Array, length: number): bigint {
+  assert(length <= target.length && length <= STAGE_LENGTH, "a packet fits its buffer");
+  return target.buffer === arena.bytes.buffer ? arena.base + BigInt(target.byteOffset) : stageAddress;
+}
+
+/** Brings what was written at `targetAddress(target, length)` to `target`. */
+export function finish(target: Uint8Array, length: number): void {
+  if (target.buffer !== arena.bytes.buffer) target.set(stageView(length));
+}
+
+/** Wipes what was written at `targetAddress(target, length)`: it is not authentic. */
+export function discard(target: Uint8Array, length: number): void {
+  if (target.buffer === arena.bytes.buffer) target.fill(0, 0, length);
+  else arena.bytes.fill(0, stageOffset, stageOffset + length);
+}
+
+/** Calls `use` with an address at which `key` can be read until it returns. */
+export function withKey<T>(key: Uint8Array, use: (address: bigint) => T): T {
+  assert(key.length === KEY_LENGTH, "a key has 32 bytes");
+  arena.bytes.set(key, keyOffset);
+  try {
+    return use(arena.address(keyOffset));
+  } finally {
+    arena.bytes.fill(0, keyOffset, keyOffset + KEY_LENGTH);
+  }
+}
+
+/** Returns a buffer that all native providers of this thread reach without copying. It is never given back. */
+export function allocateBuffer(length: number): Uint8Array {
+  return arena.view(arena.allocate(length), length);
+}
+
+function stageView(length: number): Uint8Array {
+  if (length >= READY_VIEWS) return arena.view(stageOffset, length);
+  return stageViews[length] ??= arena.view(stageOffset, length);
+}

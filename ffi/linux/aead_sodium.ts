@@ -1,0 +1,116 @@
+/**
+ * ChaCha20-Poly1305 by libsodium. Importing this opens the library and throws where it is missing.
+ * https://doc.libsodium.org/secret-key_cryptography/aead/chacha20-poly1305/ietf_chacha20-poly1305_construction
+ */
+
+import { assert } from "../../lib/base/assert.ts";
+import { type AeadContext, type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
+import {
+  allocateBuffer,
+  discard,
+  finish,
+  KEY_LENGTH,
+  nonceAddress,
+  setNonce,
+  sourceAddress,
+  targetAddress,
+} from "../aead_memory.ts";
+import { arena } from "../memory.ts";
+
+const NINE_WORDS = ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] as const;
+const {
+  sodium_init,
+  sodium_version_string,
+  crypto_aead_chacha20poly1305_ietf_encrypt,
+  crypto_aead_chacha20poly1305_ietf_decrypt,
+} = openLibrary().symbols;
+
+// Chooses the code for this processor; without it everything runs on the slow generic one.
+assert(sodium_init() >= 0, "libsodium initialises");
+const version = sodium_version_string();
+assert(version !== null, "libsodium tells its version");
+
+/** The provider. Keys lie in the arena until `destroy`. */
+export const sodiumProvider: CryptoProvider = {
+  name: `libsodium ${Deno.UnsafePointerView.getCString(version)}`,
+  aead: (key) => new SodiumAead(key),
+  buffer: allocateBuffer,
+};
+
+class SodiumAead implements AeadContext {
+  #keyOffset: number | undefined;
+  readonly #keyAddress: bigint;
+
+  constructor(key: Uint8Array) {
+    assert(key.length === KEY_LENGTH, "a key has 32 bytes");
+    this.#keyOffset = arena.allocate(KEY_LENGTH);
+    this.#keyAddress = arena.address(this.#keyOffset);
+    arena.bytes.set(key, this.#keyOffset);
+  }
+
+  seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
+    const length = plaintext.length;
+    const target = targetAddress(out, length + TAG_LENGTH);
+    const source = sourceAddress(plaintext);
+    setNonce(counter);
+    const failure = crypto_aead_chacha20poly1305_ietf_encrypt(
+      target,
+      0n,
+      source,
+      BigInt(length),
+      0n,
+      0n,
+      0n,
+      nonceAddress,
+      this.#keyAddress,
+    );
+    assert(failure === 0, "libsodium encrypts");
+    finish(out, length + TAG_LENGTH);
+  }
+
+  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
+    const length = sealed.length - TAG_LENGTH;
+    if (length < 0) return false;
+    const target = targetAddress(out, length);
+    const source = sourceAddress(sealed);
+    setNonce(counter);
+    const failure = crypto_aead_chacha20poly1305_ietf_decrypt(
+      target,
+      0n,
+      0n,
+      source,
+      BigInt(sealed.length),
+      0n,
+      0n,
+      nonceAddress,
+      this.#keyAddress,
+    );
+    if (failure !== 0) {
+      discard(out, length);
+      return false;
+    }
+    finish(out, length);
+    return true;
+  }
+
+  destroy(): void {
+    if (this.#keyOffset === undefined) return;
+    arena.bytes.fill(0, this.#keyOffset, this.#keyOffset + KEY_LENGTH);
+    arena.release(this.#keyOffset, KEY_LENGTH);
+    this.#keyOffset = undefined;
+  }
+}
+
+function openLibrary() {
+  const symbols = {
+    sodium_init: { parameters: [], result: "i32" },
+    sodium_version_string: { parameters: [], result: "pointer" },
+    crypto_aead_chacha20poly1305_ietf_encrypt: { parameters: NINE_WORDS, result: "i32" },
+    crypto_aead_chacha20poly1305_ietf_decrypt: { parameters: NINE_WORDS, result: "i32" },
+  } as const;
+  try {
+    return Deno.dlopen("libsodium.so.23", symbols);
+  } catch {
+    return Deno.dlopen("libsodium.so.26", symbols);
+  }
+}
