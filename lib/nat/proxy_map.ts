@@ -90,9 +90,14 @@ export class ProxyMap {
     return this.#entries.get(key);
   }
 
-  /** Forgets that the resource leads to any of the addresses; they stay known, so that packets to them are refused. */
-  removeResource(resourceId: string): void {
-    for (const entry of this.#entries.values()) entry.resourceIds.delete(resourceId);
+  /**
+   * Forgets that the resource leads to names for which `keeps` is false. The addresses stay known, so that packets to
+   * them are refused.
+   */
+  retainDomains(resourceId: string, keeps: (domain: string) => boolean): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.resourceIds.has(resourceId) && !keeps(entry.domain)) entry.resourceIds.delete(resourceId);
+    }
   }
 
   clear(): void {

@@ -76,9 +76,11 @@ Deno.test("ProxyMap refuses addresses outside the proxy networks", () => {
   assert.equal(assign(new ProxyMap(), "example.com", ["192.0.2.1"], [], "r1", ips("192.0.2.200")), "refused");
 });
 
-Deno.test("ProxyMap.removeResource keeps the address known but not reachable through the resource", () => {
+Deno.test("ProxyMap.retainDomains keeps the address known but not reachable through the resource", () => {
   const map = new ProxyMap();
   assign(map, "example.com", ["192.0.2.1"], []);
-  map.removeResource("r1");
+  map.retainDomains("r1", (domain) => domain === "example.com");
+  assert.equal(map.get(PROXIES[0]!.key)?.resourceIds.size, 1);
+  map.retainDomains("r1", () => false);
   assert.equal(map.get(PROXIES[0]!.key)?.resourceIds.size, 0);
 });
