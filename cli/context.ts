@@ -1,0 +1,95 @@
+/**
+ * Everything a command gets from outside, made in main.ts: streams, environment, signals, and the roles themselves.
+ * Tests hand in doubles.
+ */
+
+import type { Log } from "../lib/base/log.ts";
+import type {
+  ClientConfig,
+  DemoConfig,
+  DemoReport,
+  DemoStep,
+  DevConfig,
+  DevFacts,
+  GatewayConfig,
+  PortalConfig,
+  RelayConfig,
+} from "../lib/control/config.ts";
+
+export interface CliContext {
+  /** Answers go here, and nothing else. */
+  readonly stdout: Stream;
+  /** Errors, progress and logs. */
+  readonly stderr: Stream;
+  readonly env: Environment;
+  readonly signals: Signals;
+  readonly host: Host;
+}
+
+export interface Stream {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  /** Width in columns; undefined if this is no terminal. */
+  readonly columns: number | undefined;
+}
+
+export interface Environment {
+  get(name: string): string | undefined;
+  /** Removes a variable, so that children and /proc do not carry a secret on. */
+  delete(name: string): void;
+}
+
+export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+export interface Signals {
+  /** Calls `handler` at each of the signals until the returned function is called. */
+  listen(names: readonly SignalName[], handler: (name: SignalName) => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): never;
+}
+
+/** A role that runs. */
+export interface Running {
+  /** Resolves when it serves its purpose: the client's tunnel is configured, a server listens. */
+  readonly ready: Promise<void>;
+  /** Resolves when it has stopped; rejects with the `Fault` that ended it. */
+  readonly done: Promise<void>;
+  /** Says goodbye, undoes what was changed on the host, and ends. May be called before `ready`. */
+  stop(): Promise<void>;
+  /** Forgets all paths and finds new ones (SIGHUP). */
+  reset?(): void;
+}
+
+export interface LogOptions {
+  /** Directives as in RUST_LOG ("debug", "info,ice=trace"). */
+  readonly filter: string;
+  /** Folder for log files beside standard error. */
+  readonly folder: string | undefined;
+  readonly format: "text" | "json";
+}
+
+/** What the machine and the program's shell do for the commands. Every function may throw a `Fault`. */
+export interface Host {
+  openLog(options: LogOptions): Log;
+  /** Returns the token in the file at `path`, undefined if there is no file. Throws if others could read it. */
+  readToken(path: string): Promise<string | undefined>;
+  /** Throws what would keep a client with this configuration from starting; changes nothing. */
+  checkClient(config: ClientConfig): Promise<void>;
+  startClient(config: ClientConfig, log: Log): Promise<Running>;
+  startGateway(config: GatewayConfig, log: Log): Promise<Running>;
+  startRelay(config: RelayConfig, log: Log): Promise<Running>;
+  startPortal(config: PortalConfig, log: Log): Promise<Running>;
+  startDev(config: DevConfig, log: Log): Promise<Running & { readonly facts: DevFacts }>;
+  runDemo(config: DemoConfig, events: DemoEvents): Promise<DemoReport>;
+  /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
+  versionFacts(): Promise<Readonly<Record<string, string>>>;
+}
+
+/** How the demo talks to its command while it runs. */
+export interface DemoEvents {
+  step(step: DemoStep): void;
+  /** With `keep`: everything runs; `commands` are what to play with. Resolves when the user has had enough. */
+  kept(commands: readonly string[]): Promise<void>;
+  /** Aborts when the user wants the demo to end early. */
+  readonly signal: AbortSignal;
+}

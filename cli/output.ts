@@ -1,0 +1,67 @@
+/** How commands print: colours by policy, JSON documents with a schema number, errors with the next step. */
+
+import { Fault } from "../lib/base/fault.ts";
+import type { CliContext, Environment, Stream } from "./context.ts";
+
+/** Version of all JSON documents. Fields are added, never changed or removed, without raising it. */
+const SCHEMA = 1;
+
+/** Returns whether `stream` takes colours. NO_COLOR (no-color.org) beats FORCE_COLOR, both beat the terminal. */
+export function usesColour(stream: Stream, env: Environment): boolean {
+  if ((env.get("NO_COLOR") ?? "") !== "") return false;
+  const forced = env.get("FORCE_COLOR");
+  if (forced !== undefined) return forced !== "0" && forced !== "false";
+  return stream.isTerminal && env.get("TERM") !== "dumb";
+}
+
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+const CODES: Readonly<Record<Style, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+/** Returns a function that styles text for `stream`, or leaves it as it is. Style never carries meaning alone. */
+export function painter(stream: Stream, env: Environment): (style: Style, text: string) => string {
+  if (!usesColour(stream, env)) return (_style, text) => text;
+  return (style, text) => `\x1b[${CODES[style][0]}m${text}\x1b[${CODES[style][1]}m`;
+}
+
+/** Writes `fields` to standard output as one JSON document. */
+export function printJson(context: CliContext, fields: Readonly<Record<string, unknown>>): void {
+  context.stdout.write(JSON.stringify({ schema: SCHEMA, ...fields }) + "\n");
+}
+
+/** Writes lines of "label  value" to standard output, values aligned. */
+export function printFacts(
+  context: CliContext,
+  facts: readonly (readonly [label: string, value: string])[],
+): void {
+  const width = Math.max(...facts.map(([label]) => label.length));
+  for (const [label, value] of facts) context.stdout.write(`${label.padEnd(width)}  ${value}\n`);
+}
+
+/** Writes one sentence about `error` to standard error, and the next step if there is one. */
+export function printError(context: CliContext, error: unknown): void {
+  const paint = painter(context.stderr, context.env);
+  context.stderr.write(`${paint("red", "fz:")} ${describeError(error)}\n`);
+  if (error instanceof Fault && error.next !== undefined) context.stderr.write(`    ${error.next}\n`);
+}
+
+/** Returns the message of `error` with its causes on one line. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error instanceof Fault ? error.message : `Unexpected ${error.name}: ${error.message}`;
+  let text = own;
+  let cause = error.cause;
+  for (let depth = 0; cause !== undefined && depth < 8; depth++) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (reason !== "" && !text.includes(reason)) text += `: ${reason}`;
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return text.replace(/\s*\n\s*/g, " ");
+}

@@ -1,0 +1,120 @@
+/** What each role of the program is told at its start. The command line fills these in, the shell reads them. */
+
+import type { SocketAddress } from "../base/ip.ts";
+import type { IpAddress } from "../base/ip.ts";
+import type { Duration } from "../base/time.ts";
+
+/** How names reach the client: not at all, by rewriting /etc/resolv.conf, or by systemd-resolved. */
+export type DnsControl = "disabled" | "etc-resolv-conf" | "systemd-resolved";
+
+/** What peers of the portal have in common. */
+export interface PeerConfig {
+  /** Base URL of the portal, such as "wss://api.firezone.dev/". */
+  readonly apiUrl: string;
+  readonly token: string;
+  /** Shown to administrators; the host's name where undefined. */
+  readonly name: string | undefined;
+  /** Identity of this device; found or made where undefined. */
+  readonly id: string | undefined;
+  /** How long the portal may be away after the first success; undefined is for ever. */
+  readonly maxPartitionTime: Duration | undefined;
+}
+
+export interface ClientConfig extends PeerConfig {
+  readonly dnsControl: DnsControl;
+  readonly internetResource: boolean;
+  /** Name of the TUN device; the default where undefined. */
+  readonly tunName: string | undefined;
+  /** Raise the kernel's limits of socket buffers. */
+  readonly increaseBuffers: boolean;
+  readonly flowLogs: boolean;
+}
+
+export interface GatewayConfig extends PeerConfig {
+  /** Hide clients behind the gateway's own addresses (nftables). */
+  readonly masquerade: boolean;
+  readonly tunName: string | undefined;
+  /** Where /healthz is served; nowhere if undefined. */
+  readonly healthAddress: SocketAddress | undefined;
+  readonly increaseBuffers: boolean;
+  readonly flowLogs: boolean;
+}
+
+export interface RelayConfig extends Omit<PeerConfig, "id"> {
+  /** Address under which peers reach this relay; at least one of the two. */
+  readonly publicIp4: IpAddress | undefined;
+  readonly publicIp6: IpAddress | undefined;
+  /** UDP port of STUN and TURN. */
+  readonly port: number;
+  /** First and last port of allocations. */
+  readonly lowestPort: number;
+  readonly highestPort: number;
+  readonly healthAddress: SocketAddress | undefined;
+}
+
+export interface PortalConfig {
+  readonly listen: SocketAddress;
+  /** Declarative description of accounts, sites, resources and tokens, read at start. */
+  readonly seedFile: string | undefined;
+  /** SQLite file; in memory if undefined. */
+  readonly databaseFile: string | undefined;
+  /** Unix socket of the admin API; none if undefined. */
+  readonly adminSocket: string | undefined;
+}
+
+export interface DevConfig {
+  /** Port of the portal on loopback. */
+  readonly port: number;
+  /** Seed file in place of the built-in account. */
+  readonly seedFile: string | undefined;
+}
+
+/** What `fz dev` prints when all three are ready. */
+export interface DevFacts {
+  readonly portalUrl: string;
+  readonly account: string;
+  readonly adminSocket: string;
+  /** Tokens of the seeded account, by what they are for. */
+  readonly clientToken: string;
+  readonly gatewayToken: string;
+  readonly resources: readonly { readonly name: string; readonly address: string }[];
+}
+
+export interface DemoConfig {
+  /** Leave everything running until a signal. */
+  readonly keep: boolean;
+  /** Between client and gateway: UDP directly, or only by the relay. */
+  readonly path: "direct" | "relayed";
+}
+
+/** One line of the demo's story. */
+export interface DemoStep {
+  readonly name: string;
+  /** Milliseconds since the step before. */
+  readonly ms: number;
+  readonly detail: string;
+}
+
+/** What `fz demo --json` prints, without the envelope. */
+export interface DemoReport {
+  readonly ok: boolean;
+  readonly steps: readonly DemoStep[];
+  readonly path: DemoPath | undefined;
+  readonly http: {
+    readonly url: string;
+    readonly status: number;
+    readonly bytes: number;
+    readonly ms: number;
+  } | undefined;
+  /** Why it failed: one sentence. */
+  readonly error?: string;
+}
+
+export interface DemoPath {
+  readonly kind: "direct" | "relayed";
+  readonly localKind: string;
+  readonly remoteKind: string;
+  readonly local: string;
+  readonly remote: string;
+  readonly rttMs: number | undefined;
+}

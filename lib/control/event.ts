@@ -1,0 +1,75 @@
+/**
+ * What a running role tells about itself, in words that a program can read: one JSON document a line (NDJSON), each
+ * with `time` (RFC 3339) and `event` before the fields below. The stream only grows: readers skip what they do not know.
+ */
+
+/** How two peers reach each other. Kinds are ICE's: "host", "srflx", "prflx", "relay". */
+export interface EventPath {
+  readonly kind: "direct" | "relayed";
+  readonly local: string;
+  readonly remote: string;
+  readonly localKind: string;
+  readonly remoteKind: string;
+  readonly rttMs: number | undefined;
+}
+
+export type ClientRunEvent =
+  | { readonly event: "portal-connected" }
+  | { readonly event: "portal-lost"; readonly reason: string }
+  | {
+    readonly event: "signed-in";
+    readonly resources: readonly {
+      readonly id: string;
+      readonly name: string;
+      readonly type: string;
+      readonly address: string;
+    }[];
+  }
+  | {
+    readonly event: "interface";
+    readonly name: string;
+    readonly ipv4: string;
+    readonly ipv6: string;
+    readonly dns: readonly string[];
+  }
+  | { readonly event: "ready" }
+  | { readonly event: "access-requested"; readonly resourceId: string }
+  | { readonly event: "access-granted"; readonly resourceId: string; readonly gatewayId: string }
+  | { readonly event: "access-denied"; readonly resourceId: string; readonly reason: string }
+  | { readonly event: "connected"; readonly gatewayId: string; readonly path: EventPath }
+  | { readonly event: "path-changed"; readonly gatewayId: string; readonly path: EventPath }
+  | { readonly event: "disconnected"; readonly gatewayId: string; readonly reason: string };
+
+export type GatewayRunEvent =
+  | { readonly event: "portal-connected" }
+  | { readonly event: "portal-lost"; readonly reason: string }
+  | { readonly event: "interface"; readonly name: string; readonly ipv4: string; readonly ipv6: string }
+  | { readonly event: "ready" }
+  | { readonly event: "client-connected"; readonly clientId: string; readonly path: EventPath }
+  | { readonly event: "client-removed"; readonly clientId: string; readonly reason: string };
+
+export type RelayRunEvent =
+  | { readonly event: "portal-connected" }
+  | { readonly event: "portal-lost"; readonly reason: string }
+  | { readonly event: "ready"; readonly listening: readonly string[] };
+
+export type PortalRunEvent =
+  | { readonly event: "ready"; readonly listening: string; readonly adminSocket: string | undefined }
+  | {
+    readonly event: "peer-joined";
+    readonly role: "client" | "gateway" | "relay";
+    readonly id: string;
+    readonly name: string;
+  }
+  | { readonly event: "peer-left"; readonly role: "client" | "gateway" | "relay"; readonly id: string };
+
+export type RunEvent =
+  | ClientRunEvent
+  | GatewayRunEvent
+  | RelayRunEvent
+  | PortalRunEvent
+  | { readonly event: "stopping" }
+  | { readonly event: "stopped" };
+
+/** Takes events; the shell writes them where the user asked for them. */
+export type EventSink = (event: RunEvent) => void;

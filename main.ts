@@ -1,0 +1,37 @@
+/**
+ * The program: joins the command line with the shell. Roles are loaded when they are started, so that `fz version` and
+ * help do not pay for them.
+ */
+
+import type { CliContext, Host } from "./cli/context.ts";
+import { run } from "./cli/mod.ts";
+import { listenSignals, textStream } from "./io/process_context.ts";
+import { Fault } from "./lib/base/fault.ts";
+import { silentLog } from "./lib/base/log.ts";
+
+const host: Host = {
+  openLog: () => silentLog,
+  readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
+  checkClient: () => Promise.reject(missing()),
+  startClient: () => Promise.reject(missing()),
+  startGateway: () => Promise.reject(missing()),
+  startRelay: () => Promise.reject(missing()),
+  startPortal: () => Promise.reject(missing()),
+  startDev: () => Promise.reject(missing()),
+  runDemo: () => Promise.reject(missing()),
+  versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
+};
+
+const context: CliContext = {
+  stdout: textStream(Deno.stdout),
+  stderr: textStream(Deno.stderr),
+  env: { get: (name) => Deno.env.get(name), delete: (name) => Deno.env.delete(name) },
+  signals: { listen: listenSignals, exit: (code) => Deno.exit(code) },
+  host,
+};
+
+function missing(): Fault {
+  return new Fault("unexpected", "This role is not joined yet");
+}
+
+Deno.exit(await run(Deno.args, context));
