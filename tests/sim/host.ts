@@ -71,7 +71,7 @@ export class Host {
   }
 
   send({ local, remote, payload }: Datagram): void {
-    const port = local === undefined
+    const port = local === undefined || local.ip.isUnspecified
       ? this.#ports.find(({ ip }) => ip.family === remote.family)
       : this.#ports.find(({ ip }) => ip.equals(local.ip));
     if (port === undefined) return;
