@@ -215,7 +215,15 @@ TEXT
   elif [ -e "$bin/deno" ] && ! grep -qxF "file $bin/deno" "$prefix/manifest"; then
     say "Note: $bin/deno is another version and was left alone. For the tests use: $deno"
   else
-    printf '#!/bin/sh\nexec '"'%s'"' "$@"\n' "$deno" >"$temporary/deno"
+    cat >"$temporary/deno" <<TEXT
+#!/bin/sh
+# Made by $clone/install.sh, which takes it back with --uninstall.
+if [ -z "\${DENO_DIR:-}" ] && [ -w '$prefix/cache' ]; then
+  DENO_DIR='$prefix/cache'
+  export DENO_DIR
+fi
+exec '$deno' "\$@"
+TEXT
     put "$temporary/deno" "$bin/deno"
   fi
 }
@@ -244,7 +252,8 @@ warm_cache() {
     fail "Deno could not fetch the packages of deno.lock; its words are above"
   chmod -R a+rX "$prefix"
   [ "$dev" = yes ] || return 0
-  quietly env -C "$clone" "$deno" install --frozen || fail "Deno could not fetch the packages of the tests; its words are above"
+  [ -e "$bin/deno" ] || return 0
+  quietly env -C "$clone" "$bin/deno" install --frozen || fail "Deno could not fetch the packages of the tests; its words are above"
 }
 
 # --- uninstall ------------------------------------------------------------------------------------------------------
