@@ -4,12 +4,12 @@
  */
 
 import { SocketAddress } from "../base/ip.ts";
-import type { Result } from "../base/result.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Instant, Wake } from "../base/time.ts";
 import { earliest, seconds } from "../base/time.ts";
 import { DnsTcpServer } from "../dns/tcp_server.ts";
+import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
 import type { DnsQuery } from "../wire/dns.ts";
 import {
   decodeDnsQuery,
@@ -26,15 +26,6 @@ import type { TunnelAddresses } from "./client_peer.ts";
 /** The port that clients ask. */
 export const DNS_PORT = 53535;
 
-/** A query for a resolver of the host. */
-export interface UpstreamQuery {
-  readonly id: number;
-  readonly server: { readonly type: "do53"; readonly address: SocketAddress };
-  readonly transport: "udp" | "tcp";
-  readonly message: Uint8Array;
-  readonly deadline: Instant;
-}
-
 type Origin =
   | { readonly type: "udp"; readonly local: SocketAddress; readonly remote: SocketAddress }
   | { readonly type: "tcp"; readonly connectionId: number };
@@ -43,7 +34,10 @@ interface Pending {
   readonly origin: Origin;
   readonly query: DnsQuery;
   readonly upstreamId: number;
+  /** When the client gets its answer at the latest. */
   readonly deadline: Instant;
+  /** When this resolver is given up. */
+  readonly attemptDeadline: Instant;
   /** Which resolver was asked. */
   readonly resolver: SocketAddress;
   readonly isRetry: boolean;
@@ -92,20 +86,20 @@ export class GatewayDnsServer {
     return true;
   }
 
-  /** Takes what came of a query: the resolver's message, or a failure. */
-  handleAnswer(id: number, outcome: Result<Uint8Array>, now: Instant): void {
+  /** Takes what came of a query. */
+  handleAnswer(id: number, outcome: UpstreamOutcome, now: Instant): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
     const { query, upstreamId } = pending;
-    if (outcome.ok && isAnswerTo(outcome.value, upstreamId, query)) {
-      this.#answer(pending, withDnsId(outcome.value, query.id), now);
+    if (outcome.type === "answer" && isAnswerTo(outcome.message, upstreamId, query)) {
+      this.#answer(pending, withDnsId(outcome.message, query.id), now);
       return;
     }
     this.#demote(pending.resolver);
     const next = this.#resolvers[0];
     if (!pending.isRetry && next !== undefined && !next.equals(pending.resolver) && now < pending.deadline) {
-      this.#ask({ ...pending, resolver: next, isRetry: true });
+      this.#ask({ ...pending, attemptDeadline: pending.deadline, resolver: next, isRetry: true });
       return;
     }
     this.#answer(pending, encodeDnsAnswer(query, ResponseCode.serverFailure), now);
@@ -122,8 +116,8 @@ export class GatewayDnsServer {
 
   pollTimeout(): Wake | undefined {
     let wake = this.#tcp.pollTimeout();
-    for (const { deadline } of this.#pending.values()) {
-      wake = earliest(wake, { at: deadline, reason: "site DNS query" });
+    for (const { attemptDeadline } of this.#pending.values()) {
+      wake = earliest(wake, { at: attemptDeadline, reason: "site DNS query" });
     }
     return wake;
   }
@@ -131,8 +125,8 @@ export class GatewayDnsServer {
   handleTimeout(now: Instant): void {
     this.#tcp.handleTimeout(now);
     this.#takeTcpQueries(now);
-    for (const [id, { deadline }] of [...this.#pending]) {
-      if (now >= deadline) this.handleAnswer(id, { ok: false, reason: "timeout" }, now);
+    for (const [id, { attemptDeadline }] of [...this.#pending]) {
+      if (now >= attemptDeadline) this.handleAnswer(id, { type: "timeout" }, now);
     }
   }
 
@@ -155,7 +149,9 @@ export class GatewayDnsServer {
       this.#answer({ origin }, encodeDnsAnswer(query, ResponseCode.serverFailure), now);
       return true;
     }
-    this.#ask({ origin, query, upstreamId, deadline: now + QUERY_TIMEOUT, resolver, isRetry: false });
+    const deadline = now + QUERY_TIMEOUT;
+    const attemptDeadline = this.#resolvers.length > 1 ? now + FIRST_ATTEMPT : deadline;
+    this.#ask({ origin, query, upstreamId, deadline, attemptDeadline, resolver, isRetry: false });
     return true;
   }
 
@@ -167,7 +163,7 @@ export class GatewayDnsServer {
       server: { type: "do53", address: pending.resolver },
       transport: pending.origin.type,
       message: withDnsId(pending.query.message, pending.upstreamId),
-      deadline: pending.deadline,
+      deadline: pending.attemptDeadline,
     });
   }
 
@@ -194,4 +190,6 @@ export class GatewayDnsServer {
 
 const MAX_PENDING = 1024;
 const QUERY_TIMEOUT = seconds(5);
+/** Leaves time to ask another resolver. */
+const FIRST_ATTEMPT = seconds(2);
 const MAX_UDP_ANSWER = 1200;

@@ -10,11 +10,11 @@ import type { CryptoProvider } from "../base/crypto.ts";
 import type { Datagram } from "../base/datagram.ts";
 import { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
-import type { Result } from "../base/result.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Instant, Wake, WallClock } from "../base/time.ts";
 import { earliest, seconds } from "../base/time.ts";
+import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
 import type { ResolvedAddresses } from "../nat/proxy_map.ts";
 import type { KeyPair } from "../node/connection.ts";
 import { Node } from "../node/node.ts";
@@ -32,7 +32,6 @@ import type {
   GatewayResource,
 } from "../wire/portal/gateway.ts";
 import type { ClientPeer, TunnelAddresses } from "./client_peer.ts";
-import type { UpstreamQuery } from "./dns_server.ts";
 import { GatewayDnsServer } from "./dns_server.ts";
 import type { ResolveRequest } from "./domain_mapper.ts";
 import { DomainMapper } from "./domain_mapper.ts";
@@ -160,8 +159,8 @@ export class GatewaySession {
     this.#settle(now);
   }
 
-  /** Takes the answer to a query of a client, or that there was none. */
-  handleDnsAnswer(id: number, outcome: Result<Uint8Array>, now: Instant): void {
+  /** Takes what came of a client's DNS query. */
+  handleDnsAnswer(id: number, outcome: UpstreamOutcome, now: Instant): void {
     this.#dns.handleAnswer(id, outcome, now);
     this.#settle(now);
   }

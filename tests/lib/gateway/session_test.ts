@@ -454,11 +454,12 @@ Deno.test("GatewaySession forwards DNS queries on port 53535 and answers from th
   const upstream = h.session.pollDnsQuery();
   assert(upstream !== undefined);
   assert.equal(upstream.transport, "udp");
+  assert(upstream.server.type === "do53");
   assert.equal(upstream.server.address.toString(), "192.0.2.53:53");
   const asked = decodeDnsQuery(upstream.message);
   assert(asked.ok);
   assert.equal(asked.value.name, "_ldap._tcp.example.com");
-  h.session.handleDnsAnswer(upstream.id, { ok: true, value: encodeDnsAnswer(asked.value, 0) }, 1);
+  h.session.handleDnsAnswer(upstream.id, { type: "answer", message: encodeDnsAnswer(asked.value, 0) }, 1);
   const [reply] = h.replies();
   assert(reply !== undefined);
   assert.equal(reply.sourcePort, 53535);
@@ -473,12 +474,26 @@ Deno.test("GatewaySession asks the next resolver when one fails, then answers SE
   h.authorize(cidr("r1"));
   const query = encodeDnsQuery(77, "example.com", RecordType.txt)!;
   h.fromClient(udp(CLIENT_4, OWN_4, 5353, 53535, query as Uint8Array<ArrayBuffer>));
-  h.session.handleDnsAnswer(h.session.pollDnsQuery()!.id, { ok: false, reason: "timeout" }, 1);
+  h.session.handleDnsAnswer(h.session.pollDnsQuery()!.id, { type: "failed", reason: "refused" }, 1);
   const second = h.session.pollDnsQuery();
-  assert.equal(second?.server.address.toString(), "192.0.2.54:53");
-  h.session.handleDnsAnswer(second!.id, { ok: false, reason: "timeout" }, 2);
+  assert(second?.server.type === "do53");
+  assert.equal(second.server.address.toString(), "192.0.2.54:53");
+  h.session.handleDnsAnswer(second.id, { type: "failed", reason: "refused" }, 2);
   const [reply] = h.replies();
   assert.equal(responseCode(udpPayload(reply!)!), 2);
+});
+
+Deno.test("GatewaySession gives a silent resolver 2 s when there is another", () => {
+  const h = new Harness();
+  h.session.handleSystemResolvers(["192.0.2.53:53", "192.0.2.54:53"].map((text) => SocketAddress.from(text)));
+  h.authorize(cidr("r1"));
+  const query = encodeDnsQuery(77, "example.com", RecordType.txt)! as Uint8Array<ArrayBuffer>;
+  h.fromClient(udp(CLIENT_4, OWN_4, 5353, 53535, query));
+  assert.equal(h.session.pollDnsQuery()?.deadline, 2000);
+  h.session.handleTimeout(2000);
+  assert.equal(h.session.pollDnsQuery()?.deadline, 5000);
+  h.session.handleTimeout(5000);
+  assert.equal(h.replies().length, 1);
 });
 
 Deno.test("GatewaySession answers SERVFAIL after 5 s and without resolvers", () => {
