@@ -100,6 +100,7 @@ export class Connection {
   #isIdle = false;
   #lastPacketAt: Instant;
   #lastProactiveHandshakeAt: Instant | undefined;
+  #repetitions = 0;
 
   constructor(
     peerId: string,
@@ -258,6 +259,10 @@ export class Connection {
 
   handleTimeout(now: Instant): void {
     this.tunnel.handleTimeout(now);
+    if (now >= this.#repeatsHandshakeAt) {
+      this.#repetitions++;
+      this.tunnel.repeatHandshake(now);
+    }
     if (this.#isReported && !this.#isIdle && now >= this.#lastPacketAt + IDLE_AFTER) {
       this.#isIdle = true;
       this.#agent.setIdle(true, now);
@@ -271,7 +276,9 @@ export class Connection {
     const idle = this.#isReported && !this.#isIdle
       ? { at: this.#lastPacketAt + IDLE_AFTER, reason: "connection idle" }
       : undefined;
-    return earliest(this.#agent.pollTimeout(), this.tunnel.pollTimeout(), idle);
+    const at = this.#repeatsHandshakeAt;
+    const repetition = at < Infinity ? { at, reason: "first handshake" } : undefined;
+    return earliest(this.#agent.pollTimeout(), this.tunnel.pollTimeout(), idle, repetition);
   }
 
   pollEvent(): ConnectionEvent | undefined {
@@ -346,6 +353,17 @@ export class Connection {
     this.tunnel.startHandshake(now);
   }
 
+  /**
+   * When the first initiation is to be sent once more. Packets wait for it, and the path is known to work: WireGuard's
+   * own patience of five seconds is made for peers that may not be there at all.
+   */
+  get #repeatsHandshakeAt(): Instant {
+    const startedAt = this.#lastProactiveHandshakeAt;
+    const delay = REPETITIONS[this.#repetitions];
+    const isWaiting = !this.#hasSession && this.tunnel.isHandshakeInProgress && this.#path !== undefined;
+    return !isWaiting || startedAt === undefined || delay === undefined ? Infinity : startedAt + delay;
+  }
+
   #wakeUp(now: Instant): void {
     this.#lastPacketAt = now;
     if (!this.#isIdle) return;
@@ -386,6 +404,8 @@ export class Connection {
 /** Without a packet for this long, checks become rare. */
 const IDLE_AFTER = seconds(20);
 const PROACTIVE_HANDSHAKE_INTERVAL = seconds(20);
+/** After the first initiation; then WireGuard's own schedule goes on. */
+const REPETITIONS = [500, 1500, 3500];
 const MAX_PENDING_MESSAGES = 128;
 const MAX_EVENTS = 256;
 

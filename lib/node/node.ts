@@ -260,7 +260,7 @@ export class Node {
   handleTimeout(now: Instant): void {
     this.#relays.handleTimeout(now);
     this.#settleRelays(now);
-    for (let due = this.#schedule.take(now); due !== undefined; due = this.#schedule.take(now)) {
+    for (const due of this.#schedule.takeAll(now)) {
       due.handleTimeout(now);
       this.#settle(due, now);
     }

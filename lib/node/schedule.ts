@@ -31,14 +31,17 @@ export class Schedule<T> {
     if (this.#heap.length > 2 * this.#current.size + SLACK) this.#rebuild();
   }
 
-  /** Returns an item that is due at `now`, and forgets when it was. */
-  take(now: Instant): T | undefined {
-    this.#dropStale();
-    const first = this.#heap[0];
-    if (first === undefined || first.at > now) return undefined;
-    this.#pop();
-    this.#current.delete(first.item);
-    return first.item;
+  /** Returns the items that are due at `now`, earliest first, and forgets when they were. */
+  takeAll(now: Instant): T[] {
+    const due: T[] = [];
+    for (;;) {
+      this.#dropStale();
+      const first = this.#heap[0];
+      if (first === undefined || first.at > now) return due;
+      this.#pop();
+      this.#current.delete(first.item);
+      due.push(first.item);
+    }
   }
 
   #dropStale(): void {

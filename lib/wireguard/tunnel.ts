@@ -140,6 +140,14 @@ export class Tunnel {
   }
 
   /**
+   * Sends the initiation of the handshake in progress again, ahead of its schedule: for an owner who knows better how
+   * long a response can take. Responses to the last two initiations are understood.
+   */
+  repeatHandshake(now: Instant): void {
+    if (this.#timers.isHandshakeInProgress) this.#sendInitiation(now);
+  }
+
+  /**
    * Writes `packet` as a data message to the start of `out` and returns the message's length, `packet.length + 32`, or
    * returns 0 when there is no session to send on. Cheapest when `out` is the same view each time.
    */

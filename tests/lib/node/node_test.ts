@@ -1,8 +1,9 @@
 /** A client and a gateway, real relays, a simulated internet. Rules: data-plane.md §2–§4. */
 
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { equalBytes, fromHex } from "../../../lib/base/bytes.ts";
-import { IpAddress } from "../../../lib/base/ip.ts";
+import { IpAddress, SocketAddress } from "../../../lib/base/ip.ts";
 import { Nat, type NatKind } from "../../sim/nat.ts";
 import { Network } from "../../sim/network.ts";
 import { authorize, newKeyPair, NodePeer, packetSaying } from "../../sim/node_peer.ts";
@@ -448,4 +449,121 @@ Deno.test("Node: a gateway that is flooded with handshakes answers with cookies 
   authorize(client, gateway);
   simulation.runFor(2000);
   assertFlows(world);
+});
+
+Deno.test("Node: a lost first initiation is repeated after half a second", () => {
+  const world = newWorld();
+  let lost = 0;
+  world.internet.filters.add((_source, _destination, payload) =>
+    payload.length !== 148 || payload[0] !== 1 || ++lost > 2
+  );
+  const took = connect(world);
+  assert(took > 1500 && took < 1800, `${took} ms`);
+});
+
+Deno.test("Node: a client that comes back elsewhere with the same keys is found by the gateway's old connection", () => {
+  const world = newWorld({ client: "port-restricted" });
+  const { simulation, internet, client, gateway, relays } = world;
+  connect(world);
+  simulation.runFor(30_000);
+  const lan = new Network(simulation, "other lan", 1);
+  const successor = new NodePeer(simulation, "client", "client");
+  successor.keyPair = client.keyPair;
+  successor.node.reset(client.keyPair, simulation.now);
+  client.host.isOn = false;
+  successor.host.attach(lan, IpAddress.from("10.7.0.2"));
+  new Nat("port-restricted", lan, internet, IpAddress.from("192.0.2.70"));
+  successor.start();
+  tellRelays(successor, relays);
+  simulation.runFor(500);
+  authorize(successor, gateway);
+  const took = simulation.runUntil(() => successor.node.isConnected("gateway"), 20_000);
+  assert(took !== undefined, "never connected");
+  simulation.runFor(500);
+  assertFlows({ ...world, client: successor });
+  assert.equal(gateway.node.status().connections.length, 1);
+});
+
+Deno.test("Node: a gateway serves forty clients at once", () => {
+  const world = newWorld();
+  const { simulation, internet, gateway, relays } = world;
+  const clients = Array.from({ length: 40 }, (_, index) => {
+    const client = new NodePeer(simulation, `client${index}`, "client");
+    client.host.attach(internet, IpAddress.from(`203.0.113.${index + 1}`));
+    client.start();
+    tellRelays(client, relays);
+    return client;
+  });
+  simulation.runFor(1000);
+  for (const client of clients) authorize(client, gateway);
+  simulation.runFor(2000);
+  for (const client of clients) {
+    assert(client.node.isConnected("gateway"), client.name);
+    client.send("gateway", packetSaying(client.name));
+  }
+  simulation.runFor(200);
+  assert.deepEqual(
+    gateway.packets.map(({ from }) => from).toSorted(),
+    clients.map(({ name }) => name).toSorted(),
+  );
+  for (const { from, packet } of gateway.packets) assert.deepEqual(packet, packetSaying(from));
+});
+
+Deno.test("Node.addRemoteCandidate drops candidates of unknown peers and nonsense", () => {
+  const world = newWorld();
+  connect(world);
+  world.client.use((node, now) => {
+    node.addRemoteCandidate("nobody", "candidate:1 1 udp 1 192.0.2.9 9 typ host", now);
+    node.addRemoteCandidate("gateway", "nonsense", now);
+    node.removeRemoteCandidate("gateway", "nonsense", now);
+    node.addRemoteCandidate("gateway", "candidate:1 1 udp 1 192.0.2.9 9 typ host ufrag wrong", now);
+  });
+  assertFlows(world);
+  assert.equal(world.client.node.counters.get("candidate for unknown peer"), 1);
+  assert.equal(world.client.node.counters.get("candidate refused"), 1);
+});
+
+Deno.test("Node.close gives allocations back", () => {
+  const world = newWorld();
+  connect(world);
+  assert.equal(world.relays[0]!.server.allocationCount, 2);
+  world.client.use((node, now) => node.close(now));
+  world.simulation.runFor(100);
+  assert.equal(world.relays[0]!.server.allocationCount, 1);
+});
+
+Deno.test("Node.handleDatagram never throws on what strangers, relays and peers may send, and goes on", () => {
+  const world = newWorld({ client: "symmetric", gateway: "symmetric" });
+  const { simulation, internet, client, gateway } = world;
+  const seen: Uint8Array[] = [];
+  internet.filters.add((_source, _destination, payload) => seen.push(payload.slice()) > 0);
+  connect(world);
+  assertFlows(world);
+  const local = client.host.address()!;
+  const remotes = ["198.51.100.1:3478", "192.0.2.2:52625", "203.0.113.5:1"].map((text) =>
+    SocketAddress.from(text)
+  );
+  const inject = (payload: Uint8Array, remote: SocketAddress) =>
+    client.use((node, now) => node.handleDatagram(local, remote, payload, now));
+  const remote = fc.constantFrom(...remotes);
+  const mutation = fc.tuple(fc.nat(200), fc.nat(255));
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), remote, (payload, from) => void inject(payload, from)),
+  );
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...seen),
+      fc.array(mutation, { maxLength: 4 }),
+      remote,
+      (original, mutations, from) => {
+        const payload = original.slice();
+        for (const [offset, value] of mutations) if (offset < payload.length) payload[offset] = value;
+        inject(payload, from);
+      },
+    ),
+    { numRuns: 500 },
+  );
+  simulation.runFor(3000);
+  assert(client.node.isConnected("gateway") && gateway.node.isConnected("client"));
+  assertFlows(world, "after all that");
 });
