@@ -16,6 +16,10 @@ export interface Platform {
   /** Opens a UDP socket. Throws a Fault ("unexpected", "privilege"); undefined where the family does not exist. */
   bindUdp(options: UdpOptions): UdpSocket | undefined;
   createPoller(): Poller;
+  createHostNetwork(options: HostNetworkOptions): HostNetwork;
+  createSystemDns(options: SystemDnsOptions): SystemDns;
+  /** Returns the control that fits this machine. */
+  detectDnsControl(): Promise<DnsControl>;
 }
 
 /** Something that `Poller` can wait for. */
@@ -125,7 +129,7 @@ export interface Poller {
 }
 
 export interface HostNetworkOptions {
-  /** The TUN device. */
+  /** The TUN device. May be missing where only `undo` is called. */
   readonly device: string;
   readonly mtu: number;
   /** Packets with this mark pass the tunnel by. */
@@ -135,24 +139,35 @@ export interface HostNetworkOptions {
   readonly log: Log;
 }
 
+export interface TunnelAddresses {
+  readonly ipv4: IpAddress | undefined;
+  readonly ipv6: IpAddress | undefined;
+}
+
 /** Addresses and routes of the TUN device. Everything it changes on the machine is undone by `undo`. */
 export interface HostNetwork {
-  /** Sets the addresses (/32, /128) and brings the device up. A family that the machine lacks is left out. */
-  configure(addresses: { ipv4: IpAddress | undefined; ipv6: IpAddress | undefined }): Promise<void>;
-  /** Makes exactly `routes` lead into the tunnel. */
+  /**
+   * Sets the addresses (/32, /128) and brings the device up. A family that the machine lacks is left out. Throws a
+   * Fault ("privilege", "tun") if none is left.
+   */
+  configure(addresses: TunnelAddresses): Promise<void>;
+  /** Makes exactly `routes` lead into the tunnel. What the kernel refuses is logged. */
   setRoutes(routes: readonly IpNetwork[]): Promise<void>;
-  /** Makes exactly `destinations` pass the tunnel by, for sockets of ours that cannot be marked. */
+  /**
+   * Makes exactly `destinations` pass the tunnel by, for sockets of ours that cannot be marked. May be called before
+   * `configure`. With "main" routing it does nothing.
+   */
   setBypass(destinations: readonly IpAddress[]): Promise<void>;
   /** Copies the machine's on-link routes again; for full tunnel, after the network changed. */
   refreshLinkRoutes(): Promise<void>;
-  /** Takes back all rules and routes, also those of a killed process. Never throws. */
-  undo(): Promise<void>;
+  /** Takes back all rules and routes, also those of a killed process. Never throws; returns what it removed. */
+  undo(): Promise<string[]>;
 }
 
 export interface SystemDnsOptions {
   readonly control: DnsControl;
   readonly device: string;
-  /** Resolvers that are ours: never reported as upstreams. */
+  /** Recognises resolvers that are ours: never reported as upstreams. */
   readonly isSentinel: (address: IpAddress) => boolean;
   readonly log: Log;
   /** For tests; default "/etc/resolv.conf" and "<it>.before-fz". */
@@ -166,12 +181,14 @@ export type DnsControl = "etc-resolv-conf" | "systemd-resolved" | "disabled";
 /** The resolvers of the machine. */
 export interface SystemDns {
   readonly control: DnsControl;
-  /** Returns the machine's own upstream resolvers, in order, without ours. */
+  /** Returns the machine's own upstream resolvers, in order, without ours. Empty where they cannot be read. */
   upstreams(): Promise<IpAddress[]>;
-  /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns"). */
+  /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns", "privilege"). */
   set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void>;
   /** Forgets cached answers. */
   flush(): Promise<void>;
+  /** Returns false if somebody has overwritten what `set` did; `set` again repairs it. */
+  isInForce(): Promise<boolean>;
   /** Puts things back as they were, also after a killed process. Throws a Fault ("dns"). */
   undo(): Promise<void>;
 }

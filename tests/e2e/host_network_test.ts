@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../lib/base/fault.ts";
+import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
+import type { Log } from "../../lib/base/log.ts";
+import type { HostNetwork } from "../../ffi/platform.ts";
+import { platform } from "../../ffi/mod.ts";
+import { isIsolated } from "../../io/lab/isolation.ts";
+
+/**
+ * These run in the isolated namespace itself, which is the host here: `eth0` and `eth1` are its links, `fz0` is the
+ * tunnel.
+ */
+async function sh(script: string): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command("sh", { args: ["-ec", script] }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert.equal(code, 0, `${script}: ${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}
+
+const MARK = 0xfd002021;
+const ADDRESSES = { ipv4: IpAddress.from("100.64.0.7"), ipv6: IpAddress.from("fd00:2021:1111::7") };
+const ROUTES = [
+  "100.64.0.0/11",
+  "100.96.0.0/11",
+  "100.100.111.0/24",
+  "fd00:2021:1111::/107",
+  "10.9.0.0/16",
+  "2001:db8:9::/48",
+].map(IpNetwork.from);
+const INTERNET = ["0.0.0.0/0", "::/0"].map(IpNetwork.from);
+
+interface Scene {
+  readonly network: HostNetwork;
+  readonly warnings: string[];
+  /** A process that knows nothing of what the first one did. */
+  another(): HostNetwork;
+  snapshot(): Promise<string>;
+  closeTun(): void;
+}
+
+async function onHost(
+  options: { routing?: "policy" | "main"; setup?: string },
+  body: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  assert.ok(isIsolated(), "run by deno task e2e");
+  const host = await platform();
+  const warnings: string[] = [];
+  const log: Log = {
+    trace() {},
+    debug() {},
+    info() {},
+    warn: (message, fields) => warnings.push(`${message} ${JSON.stringify(fields)}`),
+    error: (message) => warnings.push(message),
+  };
+  await sh(`ip link set lo up
+    ip link add eth0 type veth peer name peer0; ip link add eth1 type veth peer name peer1
+    for dev in eth0 peer0 eth1 peer1; do ip link set $dev addrgenmode none; ip link set $dev up; done
+    ip addr add 192.0.2.2/24 dev eth0; ip -6 addr add 2001:db8:1::2/64 dev eth0 nodad
+    ip addr add 198.51.100.2/24 dev eth1; ip -6 addr add 2001:db8:2::2/64 dev eth1 nodad
+    ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8:1::1
+    ip route add 172.20.0.0/16 via 192.0.2.9
+    ip rule add to 203.0.113.9 lookup main priority 90
+    ${options.setup ?? ""}`);
+  const snapshot = () =>
+    sh("ip rule; ip -6 rule; ip route show table all | sort; ip -6 route show table all | sort");
+  const before = await snapshot();
+  const tun = host.openTun({ name: "fz0", mtu: 1280 });
+  const make = () =>
+    host.createHostNetwork({
+      device: "fz0",
+      mtu: 1280,
+      mark: MARK,
+      routing: options.routing ?? "policy",
+      log,
+    });
+  const network = make();
+  try {
+    await body({ network, warnings, another: make, snapshot, closeTun: () => tun.close() });
+    await make().undo();
+    tun.close();
+    assert.equal(await snapshot(), before);
+  } finally {
+    tun.close();
+    await make().undo();
+    await sh(`ip link del eth0; ip link del eth1; ip rule del to 203.0.113.9 lookup main priority 90
+      sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0`);
+  }
+}
+
+/** Returns the device that a packet to `address` would leave by. */
+async function deviceTo(address: string, mark?: number): Promise<string> {
+  const marked = mark === undefined ? "" : ` mark 0x${mark.toString(16)}`;
+  const text = await sh(`ip ${address.includes(":") ? "-6" : ""} route get ${address}${marked}`);
+  return / dev (\S+)/.exec(text)?.[1] ?? "none";
+}
+
+Deno.test("HostNetwork: sets addresses, MTU and routes, and undo leaves the machine as it was", () =>
+  onHost({}, async ({ network, warnings, snapshot }) => {
+    const before = await snapshot();
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES);
+    const addresses = await sh("ip addr show dev fz0");
+    assert.match(addresses, /mtu 1280/);
+    assert.match(addresses, /inet 100\.64\.0\.7\/32/);
+    assert.match(addresses, /inet6 fd00:2021:1111::7\/128/);
+    assert.doesNotMatch(addresses, /fe80/);
+    for (const address of ["100.96.0.1", "100.100.111.1", "10.9.8.7", "fd00:2021:1111::9", "2001:db8:9::1"]) {
+      assert.equal(await deviceTo(address), "fz0");
+    }
+    assert.equal(await deviceTo("10.9.8.7", MARK), "eth0");
+    assert.equal(await deviceTo("8.8.8.8"), "eth0");
+    assert.equal(await deviceTo("192.0.2.77"), "eth0");
+    assert.deepEqual(warnings, []);
+    const undone = await network.undo();
+    assert.ok(undone.length >= 12);
+    const withoutDevice = (text: string) =>
+      text.split("\n").filter((line) => !line.includes("fz0")).join("\n");
+    assert.equal(withoutDevice(await snapshot()), withoutDevice(before));
+    assert.deepEqual(await network.undo(), []);
+  }));
+
+Deno.test("HostNetwork.setRoutes: adds and removes the difference", () =>
+  onHost({}, async ({ network }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES);
+    await network.setRoutes([IpNetwork.from("10.9.0.0/16"), IpNetwork.from("10.8.0.0/16")]);
+    assert.equal(await deviceTo("10.9.0.1"), "fz0");
+    assert.equal(await deviceTo("10.8.0.1"), "fz0");
+    assert.equal(await deviceTo("100.100.111.1"), "eth0");
+    assert.equal(await deviceTo("2001:db8:9::1"), "eth0");
+  }));
+
+Deno.test("HostNetwork.setRoutes: with the Internet resource, resources beat the LAN and the LAN beats the tunnel", () =>
+  onHost({}, async ({ network, warnings }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET, IpNetwork.from("192.0.2.128/25")]);
+    assert.equal(await deviceTo("8.8.8.8"), "fz0");
+    assert.equal(await deviceTo("2606:4700::1111"), "fz0");
+    assert.equal(await deviceTo("8.8.8.8", MARK), "eth0");
+    assert.equal(await deviceTo("192.0.2.77"), "eth0");
+    assert.equal(await deviceTo("198.51.100.77"), "eth1");
+    assert.equal(await deviceTo("2001:db8:1::77"), "eth0");
+    assert.equal(await deviceTo("2001:db8:2::77"), "eth1");
+    assert.equal(await deviceTo("192.0.2.200"), "fz0");
+    await sh(
+      "ip link add eth9 type veth peer name peer9; ip link set eth9 up; ip link set peer9 up; ip addr add 203.0.114.2/24 dev eth9",
+    );
+    await network.refreshLinkRoutes();
+    assert.equal(await deviceTo("203.0.114.9"), "eth9");
+    await sh("ip link del eth9");
+    await network.refreshLinkRoutes();
+    assert.equal(await deviceTo("203.0.114.9"), "fz0");
+    await network.setRoutes(ROUTES);
+    assert.equal(await deviceTo("8.8.8.8"), "eth0");
+    assert.equal(await sh(`ip route show table ${0x2021fd01}`), "");
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork.setBypass: lets single destinations pass the tunnel by, and touches no rule of others", () =>
+  onHost({}, async ({ network, warnings }) => {
+    const portal = ["8.8.4.4", "2606:4700::2"].map(IpAddress.from);
+    await network.setBypass(portal);
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    assert.equal(await deviceTo("8.8.4.4"), "eth0");
+    assert.equal(await deviceTo("2606:4700::2"), "eth0");
+    await network.setBypass([IpAddress.from("8.8.8.8")]);
+    assert.equal(await deviceTo("8.8.8.8"), "eth0");
+    assert.equal(await deviceTo("8.8.4.4"), "fz0");
+    assert.match(await sh("ip rule"), /90:.*203\.0\.113\.9/);
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork.undo: removes what a killed process left, with its device gone", () =>
+  onHost({}, async ({ network, another, closeTun, snapshot }) => {
+    await network.setBypass([IpAddress.from("8.8.8.8")]);
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    closeTun();
+    assert.match(await snapshot(), /lookup 539098368/);
+    const undone = await another().undo();
+    assert.ok(undone.some((line) => line.includes("8.8.8.8")));
+    assert.doesNotMatch(await snapshot(), /53909836|8\.8\.8\.8/);
+  }));
+
+Deno.test("HostNetwork.configure: is content with rules that are there, and replaces addresses", () =>
+  onHost({}, async ({ network, another, warnings }) => {
+    await network.configure(ADDRESSES);
+    await another().configure({
+      ipv4: IpAddress.from("100.64.0.8"),
+      ipv6: IpAddress.from("fd00:2021:1111::8"),
+    });
+    const addresses = await sh("ip addr show dev fz0");
+    assert.match(addresses, /100\.64\.0\.8\/32/);
+    assert.doesNotMatch(addresses, /100\.64\.0\.7|1111::7/);
+    assert.equal((await sh("ip rule")).match(/0xfd002021/g)!.length, 3);
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork: works on a machine without IPv6", () =>
+  onHost({}, async ({ network, warnings }) => {
+    await sh("echo 1 > /proc/sys/net/ipv6/conf/fz0/disable_ipv6");
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    assert.equal(await deviceTo("10.9.0.1"), "fz0");
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork: uses the main table for a gateway, without any rule", () =>
+  onHost({ routing: "main" }, async ({ network, snapshot }) => {
+    const rules = await sh("ip rule; ip -6 rule");
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES.slice(0, 1));
+    assert.equal(await deviceTo("100.64.0.9"), "fz0");
+    assert.equal(await sh("ip rule; ip -6 rule"), rules);
+    await network.undo();
+    assert.doesNotMatch(await snapshot(), /100\.64\.0\.0\/11/);
+  }));
+
+Deno.test("HostNetwork.configure: names the privilege that is missing", () =>
+  onHost({}, async () => {
+    const script = `import { platform } from "${import.meta.resolve("../../ffi/mod.ts")}";
+      const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+      const network = (await platform()).createHostNetwork({ device: "fz0", mtu: 1280, mark: 1, routing: "policy", log });
+      try { await network.configure({ ipv4: undefined, ipv6: undefined }); } catch (error) { console.log(error.code); }`;
+    const { stdout } = await new Deno.Command("setpriv", {
+      args: ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "deno", "eval", script],
+      cwd: import.meta.dirname!,
+    }).output();
+    assert.equal(new TextDecoder().decode(stdout), "privilege\n");
+  }));
+
+Deno.test("HostNetwork.configure: fails on a device that does not exist", () =>
+  onHost({}, async ({ network, closeTun }) => {
+    closeTun();
+    await assert.rejects(
+      network.configure(ADDRESSES),
+      (error) => error instanceof Fault && error.code === "tun",
+    );
+  }));
