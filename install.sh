@@ -56,7 +56,7 @@ main() {
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  if [ "$action" = uninstall ]; then uninstall; else install; fi
+  if [ "$action" = uninstall ]; then uninstall_all; else install_all; fi
 }
 
 clean_up() {
@@ -108,7 +108,7 @@ agree() {
 
 # --- install --------------------------------------------------------------------------------------------------------
 
-install() {
+install_all() {
   [ "$(uname -s)" = Linux ] || fail "fz runs on Linux only for now; this is $(uname -s)"
   wanted=$PRODUCT_PACKAGES
   [ "$dev" = no ] || wanted="$wanted $DEV_PACKAGES"
@@ -258,7 +258,7 @@ warm_cache() {
 
 # --- uninstall ------------------------------------------------------------------------------------------------------
 
-uninstall() {
+uninstall_all() {
   [ -e "$prefix/manifest" ] || { say "Nothing to take back: there is no $prefix/manifest."; return 0; }
   cp "$prefix/manifest" "$temporary/manifest"
   packages=$(sed -n 's/^package //p' "$temporary/manifest" | tr '\n' ' ')
