@@ -8,7 +8,7 @@ import { defineCommand } from "../command.ts";
 import { runForeground } from "../foreground.ts";
 import { plainFlag, setting, SOCKET_ADDRESS, toggle } from "../options.ts";
 import { takeToken } from "../token.ts";
-import { logOptions, openLog, peerOptions } from "./peer_options.ts";
+import { logOptions, openLog, partitionOption, peerOptions } from "./peer_options.ts";
 
 const TOKEN_PATH = "/etc/dev.firezone.gateway/token";
 
@@ -23,6 +23,7 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
   options: (env) =>
     object({
       ...peerOptions(env, TOKEN_PATH),
+      ...partitionOption(env),
       id: setting(env, ["-i", "--firezone-id"], "FIREZONE_ID", string({ metavar: "ID" }), undefined, {
         description: message`Identity of this gateway; kept or derived from the machine otherwise.`,
       }),
@@ -36,7 +37,7 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
       tunName: setting(env, ["--tun-name"], "FZ_TUN_NAME", string({ metavar: "NAME" }), undefined, {
         description: message`Name of the TUN device.`,
       }),
-      healthAddress: setting(env, ["--health-check"], "FZ_HEALTH_CHECK", SOCKET_ADDRESS, undefined, {
+      healthAddress: setting(env, ["--health-check"], "HEALTH_CHECK_ADDR", SOCKET_ADDRESS, undefined, {
         description: message`Serve /healthz at this address.`,
       }),
       increaseBuffers: toggle(env, ["--inc-buf"], "FIREZONE_INC_BUF", {

@@ -18,6 +18,12 @@ export function peerOptions(env: Environment, tokenPath: string) {
     name: setting(env, ["--firezone-name"], "FIREZONE_NAME", string({ metavar: "NAME" }), undefined, {
       description: message`Name shown to administrators; the host's name otherwise.`,
     }),
+  };
+}
+
+/** How long a peer bears the absence of its portal. */
+export function partitionOption(env: Environment) {
+  return {
     maxPartitionTime: setting(
       env,
       ["-m", "--max-partition-time"],

@@ -30,6 +30,12 @@ its UDP ports, but no privileges.`,
       publicIp6: setting(env, ["--public-ip6-addr"], "PUBLIC_IP6_ADDR", address(6), undefined, {
         description: message`IPv6 address under which peers reach this relay.`,
       }),
+      bindIp4: setting(env, ["--bind-ip4-addr"], "BIND_IP4_ADDR", address(4), undefined, {
+        description: message`IPv4 address to listen on; all of them otherwise.`,
+      }),
+      bindIp6: setting(env, ["--bind-ip6-addr"], "BIND_IP6_ADDR", address(6), undefined, {
+        description: message`IPv6 address to listen on; all of them otherwise.`,
+      }),
       port: setting(env, ["--listen-port"], "LISTEN_PORT", PORT, 3478, {
         description: message`UDP port to listen on.`,
       }),
@@ -39,7 +45,7 @@ its UDP ports, but no privileges.`,
       highestPort: setting(env, ["--highest-port"], "HIGHEST_PORT", PORT, 65535, {
         description: message`Last port for relayed traffic.`,
       }),
-      healthAddress: setting(env, ["--health-check"], "FZ_HEALTH_CHECK", SOCKET_ADDRESS, undefined, {
+      healthAddress: setting(env, ["--health-check"], "HEALTH_CHECK_ADDR", SOCKET_ADDRESS, undefined, {
         description: message`Serve /healthz and /readyz at this address.`,
       }),
       ...logOptions(env),

@@ -10,7 +10,7 @@ import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
 import { custom, plainFlag, setting, toggle } from "../options.ts";
 import { takeToken } from "../token.ts";
-import { logOptions, openLog, peerOptions } from "./peer_options.ts";
+import { logOptions, openLog, partitionOption, peerOptions } from "./peer_options.ts";
 
 const TOKEN_PATH = "/etc/dev.firezone.client/token";
 
@@ -34,6 +34,7 @@ SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The
   options: (env) =>
     object({
       ...peerOptions(env, TOKEN_PATH),
+      ...partitionOption(env),
       id: setting(env, ["-i", "--firezone-id"], "FIREZONE_ID", string({ metavar: "ID" }), undefined, {
         description: message`Identity of this device; kept or derived from the machine otherwise.`,
       }),

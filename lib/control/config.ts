@@ -1,7 +1,6 @@
 /** What each role of the program is told at its start. The command line fills these in, the shell reads them. */
 
-import type { SocketAddress } from "../base/ip.ts";
-import type { IpAddress } from "../base/ip.ts";
+import type { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Duration } from "../base/time.ts";
 
 /** How names reach the client: not at all, by rewriting /etc/resolv.conf, or by systemd-resolved. */
@@ -40,10 +39,13 @@ export interface GatewayConfig extends PeerConfig {
   readonly flowLogs: boolean;
 }
 
-export interface RelayConfig extends Omit<PeerConfig, "id"> {
+export interface RelayConfig extends Omit<PeerConfig, "id" | "maxPartitionTime"> {
   /** Address under which peers reach this relay; at least one of the two. */
   readonly publicIp4: IpAddress | undefined;
   readonly publicIp6: IpAddress | undefined;
+  /** Where to listen; every address of the family if undefined. */
+  readonly bindIp4: IpAddress | undefined;
+  readonly bindIp6: IpAddress | undefined;
   /** UDP port of STUN and TURN. */
   readonly port: number;
   /** First and last port of allocations. */
