@@ -100,6 +100,8 @@ export class Connection {
   #isIdle = false;
   #lastPacketAt: Instant;
   #lastProactiveHandshakeAt: Instant | undefined;
+  /** When the handshake of ours in progress began, and how often it was repeated ahead of WireGuard's schedule. */
+  #handshakeSince: Instant | undefined;
   #repetitions = 0;
 
   constructor(
@@ -243,7 +245,7 @@ export class Connection {
     return isOurs;
   }
 
-  /** To be called after `tunnel` has taken a handshake message, or has switched sessions. */
+  /** To be called after `tunnel` has taken a handshake message, or may have switched sessions or begun a handshake. */
   afterTunnelInput(now: Instant): void {
     this.#update(now);
   }
@@ -259,7 +261,7 @@ export class Connection {
 
   handleTimeout(now: Instant): void {
     this.tunnel.handleTimeout(now);
-    if (now >= this.#repeatsHandshakeAt) {
+    if (this.tunnel.isHandshakeInProgress && now >= this.#repeatsHandshakeAt) {
       this.#repetitions++;
       this.tunnel.repeatHandshake(now);
     }
@@ -277,7 +279,7 @@ export class Connection {
       ? { at: this.#lastPacketAt + IDLE_AFTER, reason: "connection idle" }
       : undefined;
     const at = this.#repeatsHandshakeAt;
-    const repetition = at < Infinity ? { at, reason: "first handshake" } : undefined;
+    const repetition = at < Infinity ? { at, reason: "handshake repetition" } : undefined;
     return earliest(this.#agent.pollTimeout(), this.tunnel.pollTimeout(), idle, repetition);
   }
 
@@ -302,6 +304,12 @@ export class Connection {
   #update(now: Instant): void {
     if (this.#isFailed) return;
     this.#updatePath(now);
+    if (!this.tunnel.isHandshakeInProgress) {
+      this.#handshakeSince = undefined;
+      this.#repetitions = 0;
+    } else {
+      this.#handshakeSince ??= now;
+    }
     for (let event = this.tunnel.pollEvent(); event !== undefined; event = this.tunnel.pollEvent()) {
       switch (event.type) {
         case "session-established":
@@ -354,14 +362,15 @@ export class Connection {
   }
 
   /**
-   * When the first initiation is to be sent once more. Packets wait for it, and the path is known to work: WireGuard's
-   * own patience of five seconds is made for peers that may not be there at all.
+   * When an initiation is to be sent once more. The path is known to work: WireGuard's own patience of five seconds is
+   * made for peers that may not be there at all, and on a lossy line a few tries more keep the connection.
    */
   get #repeatsHandshakeAt(): Instant {
-    const startedAt = this.#lastProactiveHandshakeAt;
     const delay = REPETITIONS[this.#repetitions];
-    const isWaiting = !this.#hasSession && this.tunnel.isHandshakeInProgress && this.#path !== undefined;
-    return !isWaiting || startedAt === undefined || delay === undefined ? Infinity : startedAt + delay;
+    if (this.#handshakeSince === undefined || delay === undefined || this.#path === undefined) {
+      return Infinity;
+    }
+    return this.#handshakeSince + delay;
   }
 
   #wakeUp(now: Instant): void {
@@ -404,7 +413,7 @@ export class Connection {
 /** Without a packet for this long, checks become rare. */
 const IDLE_AFTER = seconds(20);
 const PROACTIVE_HANDSHAKE_INTERVAL = seconds(20);
-/** After the first initiation; then WireGuard's own schedule goes on. */
+/** After the first initiation of a handshake; then WireGuard's own schedule goes on. */
 const REPETITIONS = [500, 1500, 3500];
 const MAX_PENDING_MESSAGES = 128;
 const MAX_EVENTS = 256;

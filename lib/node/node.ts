@@ -198,6 +198,7 @@ export class Node {
     const length = connection.tunnel.encapsulate(packet, this.#sealed, now);
     this.#notePacket(connection, now);
     if (length === 0) {
+      connection.afterTunnelInput(now);
       this.#settle(connection, now);
       return this.#drops("no session");
     }

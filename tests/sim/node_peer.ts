@@ -116,8 +116,8 @@ export function authorize(client: NodePeer, gateway: NodePeer): void {
   const id =
     `${client.name}${client.keyPair.publicKey.toHex()}${gateway.name}${gateway.keyPair.publicKey.toHex()}`;
   const hash = [...id].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) >>> 0, 7).toString(16);
-  const clientIce = { username: `c${hash.slice(0, 3)}`, password: `client-password-${hash}` };
-  const gatewayIce = { username: `g${hash.slice(0, 3)}`, password: `gateway-password-${hash}` };
+  const clientIce = { username: `c${hash.slice(0, 4)}`, password: `client-password-${hash}` };
+  const gatewayIce = { username: `g${hash.slice(4)}`, password: `gateway-password-${hash}` };
   const presharedKey = new Uint8Array(32).fill(parseInt(hash.slice(0, 2), 16));
   // Before the gateway's candidates, which take as long.
   client.simulation.schedule(client.signallingLatency, () => {
