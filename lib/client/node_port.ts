@@ -1,0 +1,31 @@
+/** What a client session needs of the node below it. `Node` of lib/node is such; tests bring their own. */
+
+import type { Node } from "../node/node.ts";
+
+export type { NodeEvent } from "../node/node.ts";
+export type { KeyPair } from "../node/connection.ts";
+export type { PathInfo } from "../node/path.ts";
+export type { RelayConfig } from "../node/relays.ts";
+
+export type ClientNode = Pick<
+  Node,
+  | "hasRelay"
+  | "setRelays"
+  | "handleRelays"
+  | "upsertConnection"
+  | "addRemoteCandidate"
+  | "removeRemoteCandidate"
+  | "encapsulate"
+  | "handleDatagram"
+  | "isConnected"
+  | "hasConnection"
+  | "closeConnection"
+  | "sayGoodbye"
+  | "reset"
+  | "close"
+  | "handleTimeout"
+  | "pollTimeout"
+  | "pollDatagram"
+  | "pollEvent"
+  | "status"
+>;
