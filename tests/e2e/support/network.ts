@@ -276,7 +276,7 @@ export class Network {
   }
 
   async #startServices(): Promise<void> {
-    const web = [Deno.execPath(), "run", "-A", "--quiet", WEB, "80"];
+    const web = [Deno.execPath(), "run", "-A", "--quiet", WEB, "80", "8080"];
     const publicAddress = this.uplink("public");
     const started = [
       this.host("site-web").spawn(web, { env: inherit() }).waitFor(/ready/),
@@ -287,6 +287,7 @@ export class Network {
         ...(publicAddress.v6 === undefined ? [] : [`--address=/www.public.test/${publicAddress.v6}`]),
         "--txt-record=www.public.test,from the public resolver",
         "--mx-host=public.test,mail.public.test,10",
+        `--txt-record=long.public.test,${Array(10).fill("x".repeat(200)).join(",")}`,
       ]),
     ];
     const echo = ["socat", "-T30", "UDP6-RECVFROM:7,fork", "EXEC:cat"];
@@ -319,7 +320,7 @@ const SITE_RECORDS = [
   ]),
   "--address=/wild.site.test/172.20.0.10",
   "--address=/wild.site.test/fd20::10",
-  "--host-record=only4.site.test,172.20.0.10",
+  ...["only4.site.test", "late.site.test"].map((name) => `--host-record=${name},172.20.0.10`),
   "--srv-host=_http._tcp.web.site.test,web.site.test,80",
   "--txt-record=web.site.test,from the site",
 ];

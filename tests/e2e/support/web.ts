@@ -1,14 +1,17 @@
-/** A small HTTP service for the tests: `deno run -A web.ts PORT`. `/` says who asked, `/bytes/N` sends N bytes, `/slow/N` N lines, ten a second. */
+/** A small HTTP service for the tests: `deno run -A web.ts PORT…`. `/` says who asked, `/bytes/N` sends N bytes, `/slow/N` N lines, ten a second. */
 
-Deno.serve(
-  { port: Number(Deno.args[0]), hostname: "::", onListen: () => console.log("ready") },
-  (request, info) => {
+let starting = Deno.args.length;
+for (const port of Deno.args) {
+  const onListen = () => {
+    if (--starting === 0) console.log("ready");
+  };
+  Deno.serve({ port: Number(port), hostname: "::", onListen }, (request, info) => {
     const [, kind, count] = new URL(request.url).pathname.split("/");
     if (kind === "bytes") return new Response(new Uint8Array(Number(count)).fill(0x66));
     if (kind === "slow") return new Response(lines(Number(count)));
     return new Response(`hello ${info.remoteAddr.hostname}\n`);
-  },
-);
+  });
+}
 
 function lines(count: number): ReadableStream<Uint8Array> {
   let sent = 0;
