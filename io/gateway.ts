@@ -146,6 +146,7 @@ class RunningGateway implements Gateway {
   /** Takes what is needed from the machine, then dials the portal. Throws a Fault with nothing left behind. */
   async start(): Promise<void> {
     try {
+      if (this.#config.increaseBuffers) await this.#raiseBuffers();
       this.#open();
       await this.#refreshResolvers();
     } catch (error) {
@@ -200,6 +201,12 @@ class RunningGateway implements Gateway {
     }
     const timer = setInterval(() => void this.#refreshResolvers(), RESOLVERS_INTERVAL_MS);
     this.#undo.push(() => clearInterval(timer));
+  }
+
+  async #raiseBuffers(): Promise<void> {
+    if (Deno.build.os !== "linux") return;
+    const { raiseSocketBuffers } = await import("../ffi/linux/socket_buffers.ts");
+    this.#undo.push(await raiseSocketBuffers("/run/fz/gateway-buffers.json", this.#log));
   }
 
   #bindSockets(): UdpSocket[] {

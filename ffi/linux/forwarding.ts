@@ -6,14 +6,18 @@
 import { Fault } from "../../lib/base/fault.ts";
 import type { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
-import { runTool } from "./command.ts";
+import { closeForwardChains, openForwardChains } from "./forward_chains.ts";
+import { nft } from "./nft.ts";
 import type { Setting } from "./sysctl.ts";
 import { Sysctls } from "./sysctl.ts";
 
 export interface ForwardingOptions {
   /** The TUN device. */
   readonly device: string;
-  /** Networks behind the device; their packets leave with an address of this machine. Empty: they stay as they are. */
+  /**
+   * Networks behind the device; their packets leave with an address of this machine. Empty: they stay as they are, and
+   * the firewall is the administrator's own business.
+   */
   readonly masqueraded: readonly IpNetwork[];
   readonly log: Log;
   /** For tests; default "/run/fz/gateway-settings.json". */
@@ -46,14 +50,19 @@ export class Forwarding {
       }
       log.warn("cannot change a kernel setting", { path });
     }
-    if (masqueraded.length > 0) await nft(masqueradeRules(device, masqueraded));
+    if (masqueraded.length === 0) return;
+    await nft(masqueradeRules(device, masqueraded));
+    await closeForwardChains();
+    await openForwardChains(device, log);
   }
 
   /** Takes everything back, also what a killed process left. Never throws. */
   async undo(): Promise<void> {
-    await nft(REMOVE_TABLE).catch((error) =>
-      this.#options.log.warn("cannot remove nftables rules", { error })
-    );
+    if (this.#options.masqueraded.length > 0) {
+      for (const remove of [() => nft(REMOVE_TABLE), closeForwardChains]) {
+        await remove().catch((error) => this.#options.log.warn("cannot remove nftables rules", { error }));
+      }
+    }
     await this.#sysctls.undo();
   }
 
@@ -97,15 +106,3 @@ const IPV6_FORWARDING = "net/ipv6/conf/all/forwarding";
 
 /** Declared first, so that removing never fails for want of it. */
 const REMOVE_TABLE = `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\n`;
-
-async function nft(rules: string): Promise<void> {
-  const next = "Install the package nftables, or run with --no-masquerade.";
-  const { code, stderr } = await runTool("nft", ["-f", "-"], { input: rules, next });
-  if (code === 0) return;
-  const isForbidden = /not permitted|Permission denied/.test(stderr);
-  throw new Fault(
-    isForbidden ? "privilege" : "unexpected",
-    `Cannot load nftables rules: ${stderr.trim().split("\n")[0]}`,
-    { next: isForbidden ? "Run as root, or with --no-masquerade." : "Run with --no-masquerade." },
-  );
-}

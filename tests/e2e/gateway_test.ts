@@ -65,6 +65,10 @@ Deno.test("gateway: makes its host a router and undoes everything at SIGTERM", (
 Deno.test("gateway: starts over leftovers of a killed one and undoes those too", () =>
   inLab(async (lab) => {
     const host = await lab.host("gw");
+    // As Docker leaves a machine.
+    await host.nft(
+      "table ip filter {\n chain FORWARD { type filter hook forward priority filter; policy drop; }\n}\n",
+    );
     const before = await snapshot(host);
     const killed = start(host);
     await killed.waitFor(/^ready/m);
@@ -73,6 +77,8 @@ Deno.test("gateway: starts over leftovers of a killed one and undoes those too",
     const gateway = start(host);
     await gateway.waitFor(/^ready/m);
     await assertConfigured(host);
+    const chain = await host.must(["nft", "list", "chain", "ip", "filter", "FORWARD"]);
+    assert.equal(chain.match(/"tun-firezone" accept/g)?.length, 2, chain);
     gateway.kill("SIGTERM");
     await gateway.outcome;
     assert.equal(await snapshot(host), before);
