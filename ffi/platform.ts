@@ -13,6 +13,8 @@ export interface Platform {
   now(): Instant;
   /** Creates the TUN device. Throws a Fault ("tun", "privilege"). It has no addresses and is down. */
   openTun(options: TunOptions): Tun;
+  /** Throws the Fault that `openTun` would throw for want of a privilege or of the device; changes nothing. */
+  checkTun(): void;
   /** Opens a UDP socket. Throws a Fault ("unexpected", "privilege"); undefined where the family does not exist. */
   bindUdp(options: UdpOptions): UdpSocket | undefined;
   createPoller(): Poller;
@@ -20,6 +22,19 @@ export interface Platform {
   createSystemDns(options: SystemDnsOptions): SystemDns;
   /** Returns the control that fits this machine. */
   detectDnsControl(): Promise<DnsControl>;
+  /**
+   * Returns how this machine reaches the Internet without `device`, as a text to compare with an earlier one; empty
+   * if it does not.
+   */
+  networkPath(device: string): Promise<string>;
+}
+
+/** An address of an interface, as `Deno.networkInterfaces` gives it. */
+export interface NetworkInterface {
+  readonly name: string;
+  readonly family: "IPv4" | "IPv6";
+  readonly address: string;
+  readonly cidr: string;
 }
 
 /** Something that `Poller` can wait for. */
@@ -181,6 +196,8 @@ export type DnsControl = "etc-resolv-conf" | "systemd-resolved" | "disabled";
 /** The resolvers of the machine. */
 export interface SystemDns {
   readonly control: DnsControl;
+  /** Throws the Fault that `set` would throw, as far as it can be foreseen; changes nothing. */
+  check(): Promise<void>;
   /** Returns the machine's own upstream resolvers, in order, without ours. Empty where they cannot be read. */
   upstreams(): Promise<IpAddress[]>;
   /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns", "privilege"). */

@@ -8,7 +8,7 @@ import type { Datagram } from "../lib/base/datagram.ts";
 import type { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant, Wake } from "../lib/base/time.ts";
-import type { DatagramHandler, PacketHandler, Poller, Tun, UdpSocket } from "../ffi/platform.ts";
+import type { DatagramHandler, PacketHandler, Pollable, Poller, Tun, UdpSocket } from "../ffi/platform.ts";
 import { type Clock, systemClock } from "./clock.ts";
 
 /** What the loop needs of a machine; `ClientSession` and `GatewaySession` are such. */
@@ -57,6 +57,8 @@ export class Loop {
   #armedFor = Infinity;
   #isRunning = true;
   #isDraining = false;
+  #isPoked = false;
+  readonly #watched = new Map<Pollable, () => void>();
   #unroutable = 0;
 
   constructor({ machine, poller, clock = systemClock, log, onTurn, onTunGone }: LoopOptions) {
@@ -96,6 +98,17 @@ export class Loop {
     for (const socket of sockets) this.#poller.add(socket);
   }
 
+  /** Calls `onReadable` whenever `source`, which is not the machine's, can be read. */
+  watch(source: Pollable, onReadable: () => void): void {
+    this.#watched.set(source, onReadable);
+    this.#poller.add(source);
+  }
+
+  /** To be called before `source` is closed. */
+  unwatch(source: Pollable): void {
+    if (this.#watched.delete(source)) this.#poller.remove(source);
+  }
+
   /** Runs the machine until `stop`. */
   async run(): Promise<void> {
     let hasMore = false;
@@ -104,6 +117,7 @@ export class Loop {
       this.#armedFor = Infinity;
       if (!this.#isRunning) return;
       const tunReady = this.#tun !== undefined && ready.includes(this.#tun);
+      if (this.#watched.size > 0) { for (const source of ready) this.#watched.get(source)?.(); }
       hasMore = this.#turn(hasMore || ready.length > 0, hasMore || tunReady);
     }
   }
@@ -113,6 +127,7 @@ export class Loop {
    * timer anew. May be called from `onTurn`.
    */
   poke(): void {
+    this.#isPoked = true;
     if (!this.#isRunning || this.#isDraining) return;
     this.#now = this.#clock.now();
     this.#drain();
@@ -175,8 +190,12 @@ export class Loop {
   #drain(): void {
     this.#isDraining = true;
     try {
-      this.#drainPackets();
-      this.#onTurn(this.#now);
+      for (let pass = 0; pass < DRAIN_PASSES; pass++) {
+        this.#isPoked = false;
+        this.#drainPackets();
+        this.#onTurn(this.#now);
+        if (!this.#isPoked) break;
+      }
       // What the owner did in its turn may have produced more.
       this.#drainPackets();
     } finally {
@@ -209,6 +228,7 @@ export class Loop {
 }
 
 const ROUNDS = 8;
+const DRAIN_PASSES = 4;
 const UDP_RECEIVES = 8;
 const TUN_READS = 64;
 const MAX_WAIT_MS = 10_000;

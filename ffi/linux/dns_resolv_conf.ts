@@ -24,6 +24,11 @@ export class ResolvConfDns implements SystemDns {
     this.#isSentinel = isSentinel;
   }
 
+  async check(): Promise<void> {
+    if (this.control === "disabled" || !await exists(this.#path)) return;
+    await this.#attempt("write", async () => (await Deno.open(this.#path, { write: true })).close());
+  }
+
   async upstreams(): Promise<IpAddress[]> {
     const { nameservers } = parseResolvConf(await this.#original().catch(() => ""));
     return nameservers.filter((address) => !this.#isSentinel(address) && !address.isUnspecified);

@@ -22,6 +22,10 @@ export class ResolvedDns implements SystemDns {
     this.#log = log;
   }
 
+  async check(): Promise<void> {
+    await must("status", "--no-pager");
+  }
+
   async upstreams(): Promise<IpAddress[]> {
     const { code, stdout } = await resolvectl("dns").catch(() => ({ code: 1, stdout: "" }));
     return code === 0
@@ -93,7 +97,7 @@ async function must(...args: string[]): Promise<void> {
     throw new Fault("dns", "Cannot use systemd-resolved: resolvectl is not installed", { cause, next: NEXT });
   }
   if (outcome.code === 0) return;
-  throw new Fault("dns", `Cannot set DNS by "resolvectl ${args[0]}": ${outcome.stderr.trim()}`, {
+  throw new Fault("dns", `Cannot set DNS: "resolvectl ${args[0]}" said: ${outcome.stderr.trim()}`, {
     next: NEXT,
   });
 }

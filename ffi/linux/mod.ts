@@ -4,16 +4,19 @@ import type { Platform } from "../platform.ts";
 import { now } from "./clock.ts";
 import { createSystemDns, detectDnsControl } from "./dns.ts";
 import { createHostNetwork } from "./host_network.ts";
+import { readNetworkPath } from "./network_path.ts";
 import { createPoller } from "./poller.ts";
-import { openTun } from "./tun.ts";
+import { checkTun, openTun } from "./tun.ts";
 import { bindUdp } from "./udp.ts";
 
 export const linux: Platform = {
   now,
   openTun,
+  checkTun,
   bindUdp,
   createPoller,
   createHostNetwork,
   createSystemDns,
   detectDnsControl,
+  networkPath: readNetworkPath,
 };

@@ -43,6 +43,15 @@ export function openTun({ name, mtu, offload = {} }: TunOptions): Tun {
   return new LinuxTun(descriptor, attached, mtu, { virtioHeader, ...granted });
 }
 
+/** Throws the Fault that `openTun` would throw for want of a privilege or of the device; changes nothing. */
+export function checkTun(): void {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1] ?? "0";
+  if (((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 0n) {
+    throw faultOf("Cannot make a TUN device", Errno.EPERM);
+  }
+  libc.close(openDevice());
+}
+
 class LinuxTun implements Tun {
   readonly descriptor: number;
   readonly name: string;
@@ -208,6 +217,8 @@ const S_IFCHR = 0o020000;
 const O_RDWR = 0o2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
+
+const CAP_NET_ADMIN = 12n;
 
 const IFNAMSIZ = 16;
 const IFREQ_LENGTH = 40;

@@ -1,0 +1,462 @@
+/**
+ * `fz run`: a `ClientSession` on a TUN device, UDP sockets, a portal connection and the machine's DNS. Everything that
+ * it changes on the machine is undone at the end.
+ */
+
+import { platform as thisPlatform } from "../ffi/mod.ts";
+import type { Platform, Poller, UdpSocket } from "../ffi/platform.ts";
+import { toBase64 } from "../lib/base/bytes.ts";
+import type { CryptoProvider } from "../lib/base/crypto.ts";
+import { Fault } from "../lib/base/fault.ts";
+import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { Instant } from "../lib/base/time.ts";
+import type { ChannelEvent } from "../lib/channel/client.ts";
+import type { InterfaceConfig } from "../lib/client/event.ts";
+import type { Explanation } from "../lib/client/explain.ts";
+import { ClientSession } from "../lib/client/session.ts";
+import type { ClientStatus } from "../lib/client/status.ts";
+import type { ClientConfig } from "../lib/control/config.ts";
+import type { EventSink } from "../lib/control/event.ts";
+import type { UpstreamQuery } from "../lib/dns/upstream.ts";
+import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
+import { publicKeyOf } from "../lib/wireguard/noise.ts";
+import { reportClientEvent, reportSignedIn } from "./client_events.ts";
+import { ClientHost } from "./client_host.ts";
+import { monotonicNow, readWallClock, useSuspendAwareClock } from "./clock.ts";
+import { chooseProvider } from "./crypto.ts";
+import { deviceId, externalId } from "./device_id.ts";
+import { openEvents } from "./events.ts";
+import { systemLookup } from "./host_lookup.ts";
+import { Loop } from "./loop.ts";
+import { markedUdp } from "./marked_udp.ts";
+import { NetworkWatch } from "./network_watch.ts";
+import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
+import { portalUrl } from "./portal_url.ts";
+import { systemRng } from "./rng.ts";
+import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
+import { upstreamLookup } from "./upstream_lookup.ts";
+
+/** What is taken from the machine unless a test brings its own. */
+export interface ClientEnvironment {
+  readonly platform?: Platform;
+  readonly crypto?: CryptoProvider;
+  readonly events?: EventSink;
+  /** How to reach the portal. */
+  readonly portal?: Pick<PortalConnectionOptions, "trust" | "userAgent">;
+}
+
+/** A running client. */
+export interface Client {
+  /** Resolves when the tunnel is configured. */
+  readonly ready: Promise<void>;
+  /** Resolves when the client has stopped; rejects with the Fault that stopped it. */
+  readonly done: Promise<void>;
+  status(): ClientStatus;
+  /** Returns what would happen to traffic for `target`, a name or an address. */
+  explain(target: string): Explanation;
+  /** Makes the connection to a resource without waiting for a packet. */
+  requestAccess(resourceId: string): ReturnType<ClientSession["requestAccess"]>;
+  setInternetResource(active: boolean): void;
+  /** Forgets all paths and finds new ones. */
+  reset(): void;
+  /** Undoes what was changed on the machine, says goodbye to all gateways, and ends. */
+  stop(): Promise<void>;
+}
+
+const DEFAULT_TUN_NAME = "fz0";
+const LISTEN_PORT = 52_625;
+/** SO_MARK of packets that pass the tunnel by; the same as upstream's. */
+const MARK = 0xfd00_2021;
+const DNS_PORT = 53;
+const MAINTENANCE_INTERVAL_MS = 5000;
+/** The supervisor's patience is longer; ours is short. */
+const GOODBYE_LIMIT_MS = 700;
+
+/** Throws the Fault that would keep a client with `config` from starting; changes nothing. */
+export async function checkClient(config: ClientConfig, log: Log): Promise<void> {
+  portalUrl(config.apiUrl, "client", {});
+  const platform = await thisPlatform();
+  platform.checkTun();
+  await platform.createSystemDns({
+    control: config.dnsControl,
+    device: config.tunName ?? DEFAULT_TUN_NAME,
+    isSentinel: () => false,
+    log,
+  }).check();
+}
+
+/** Starts a client. Throws a Fault where the machine does not allow it, with nothing left behind. */
+export async function startClient(
+  config: ClientConfig,
+  log: Log,
+  environment: ClientEnvironment = {},
+): Promise<Client> {
+  portalUrl(config.apiUrl, "client", {});
+  const platform = environment.platform ?? await thisPlatform();
+  useSuspendAwareClock(platform.now);
+  const crypto = environment.crypto ?? await chooseProvider();
+  const id = externalId(await deviceId({ role: "client", configured: config.id }));
+  if (config.flowLogs) log.warn("flow logs are not supported; starting without");
+  const host = await ClientHost.open({
+    platform,
+    tunName: config.tunName ?? DEFAULT_TUN_NAME,
+    dnsControl: config.dnsControl,
+    mark: MARK,
+    log,
+  });
+  try {
+    return new RunningClient(config, log, host, { ...environment, platform, crypto, id });
+  } catch (error) {
+    await host.undo();
+    host.tun.close();
+    throw error;
+  }
+}
+
+interface Parts extends ClientEnvironment {
+  readonly platform: Platform;
+  readonly crypto: CryptoProvider;
+  readonly id: string;
+}
+
+class RunningClient implements Client {
+  readonly ready: Promise<void>;
+  readonly done: Promise<void>;
+  readonly #log: Log;
+  readonly #host: ClientHost;
+  readonly #platform: Platform;
+  readonly #emit: EventSink;
+  readonly #closeEvents: () => void;
+  readonly #session: ClientSession;
+  readonly #portal: PortalConnection;
+  readonly #upstream: UpstreamDns;
+  readonly #poller: Poller;
+  readonly #loop: Loop;
+  readonly #running: Promise<void>;
+  readonly #watch: NetworkWatch;
+  readonly #maintenance: ReturnType<typeof setInterval>;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #done = Promise.withResolvers<void>();
+  #sockets: UdpSocket[] = [];
+  #keyPair = newKeyPair();
+  #isConfigured = false;
+  #isMaintaining = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: ClientConfig, log: Log, host: ClientHost, parts: Parts) {
+    this.#log = log;
+    this.#host = host;
+    this.#platform = parts.platform;
+    this.ready = this.#ready.promise;
+    this.done = this.#done.promise;
+    // Whoever does not wait for them has not asked for their reasons.
+    this.ready.catch(() => {});
+    this.done.catch(() => {});
+    const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
+    this.#emit = events.emit;
+    this.#closeEvents = () => events.close();
+    this.#session = new ClientSession({
+      keyPair: this.#keyPair,
+      crypto: parts.crypto,
+      rng: systemRng,
+      now: monotonicNow(),
+      wallClock: readWallClock(),
+      log,
+      internetResourceActive: config.internetResource,
+      systemResolvers: this.#resolvers(),
+    });
+    this.#sockets = this.#bindSockets();
+    this.#poller = parts.platform.createPoller();
+    this.#loop = new Loop({
+      machine: this.#session,
+      poller: this.#poller,
+      log,
+      onTurn: (now) => this.#handleTurn(now),
+      onTunGone: () => {
+        const next = "Do not remove the device while the client runs.";
+        void this.#end(new Fault("tun", `TUN device "${host.tun.name}" is gone`, { next }));
+      },
+    });
+    this.#upstream = this.#makeUpstream();
+    const lookup = upstreamLookup({
+      dns: this.#upstream,
+      resolvers: () => this.#host.resolvers,
+      fallback: systemLookup,
+    });
+    this.#portal = new PortalConnection({
+      ...parts.portal,
+      role: "client",
+      url: config.apiUrl,
+      token: config.token,
+      parameters: () => ({
+        external_id: parts.id,
+        name: config.name ?? Deno.hostname(),
+        public_key: toBase64(this.#keyPair.publicKey),
+      }),
+      lookup,
+      onAddresses: (addresses) => this.#host.bypass.setPortal(addresses),
+      onEvent: (event) => this.#handlePortalEvent(event),
+      ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
+      log,
+    });
+    this.#watch = new NetworkWatch({
+      read: () => parts.platform.networkPath(host.tun.name),
+      onChange: () => {
+        log.info("the network changed");
+        this.reset();
+      },
+    });
+    this.#loop.setTun(host.tun);
+    this.#loop.setSockets(this.#sockets);
+    this.#maintenance = setInterval(() => void this.#maintain(), MAINTENANCE_INTERVAL_MS);
+    void this.#watch.start();
+    this.#running = this.#loop.run().catch((cause) =>
+      void this.#end(new Fault("unexpected", "Cannot go on: the client failed", { cause }))
+    );
+    this.#portal.start();
+  }
+
+  status(): ClientStatus {
+    return this.#session.status(monotonicNow());
+  }
+
+  explain(target: string): Explanation {
+    return this.#session.explain(target, monotonicNow());
+  }
+
+  requestAccess(resourceId: string): ReturnType<ClientSession["requestAccess"]> {
+    const state = this.#session.requestAccess(resourceId, monotonicNow());
+    this.#loop.poke();
+    return state;
+  }
+
+  setInternetResource(active: boolean): void {
+    this.#session.setInternetResource(active, monotonicNow());
+    this.#loop.poke();
+  }
+
+  reset(): void {
+    if (this.#stopping !== undefined) return;
+    this.#keyPair = newKeyPair();
+    // The same port can be had again only when the old sockets are closed.
+    this.#loop.setSockets([]);
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets = [];
+    try {
+      this.#sockets = this.#bindSockets();
+    } catch (error) {
+      this.#log.error("cannot open UDP sockets", { error });
+    }
+    this.#loop.setSockets(this.#sockets);
+    this.#session.reset(this.#keyPair, monotonicNow());
+    this.#portal.redial();
+    this.#loop.poke();
+    this.#host.handleNetworkChanged().catch((error) =>
+      this.#log.warn("cannot follow the network", { error })
+    );
+    void this.#maintain();
+  }
+
+  async stop(): Promise<void> {
+    await this.#end(undefined);
+  }
+
+  #resolvers(): SocketAddress[] {
+    return this.#host.resolvers.map((ip) => new SocketAddress(ip, DNS_PORT));
+  }
+
+  /** Throws a Fault if there is no socket at all, or one that would send into the tunnel itself. */
+  #bindSockets(): UdpSocket[] {
+    const sockets: UdpSocket[] = [];
+    for (const any of ["0.0.0.0", "::"]) {
+      const address = new SocketAddress(IpAddress.from(any), LISTEN_PORT);
+      const socket = this.#platform.bindUdp({ address, fallbackPort: 0, mark: MARK });
+      if (socket !== undefined) sockets.push(socket);
+    }
+    if (sockets.length > 0 && sockets.every((socket) => socket.marked)) return sockets;
+    for (const socket of sockets) socket.close();
+    if (sockets.length === 0) {
+      throw new Fault("unreachable", "Cannot open a UDP socket: there is no IP network");
+    }
+    throw new Fault(
+      "privilege",
+      "Cannot keep our own packets out of the tunnel: marking them is not permitted",
+      {
+        next: "Run as root, or give the program the capability CAP_NET_ADMIN.",
+      },
+    );
+  }
+
+  #makeUpstream(): UpstreamDns {
+    const udp = markedUdp(this.#platform, this.#loop, MARK);
+    const lookup = upstreamLookup({
+      dns: { ask: (...args) => this.#upstream.ask(...args) },
+      resolvers: () => this.#host.resolvers,
+      fallback: systemLookup,
+    });
+    return new UpstreamDns({
+      sockets: {
+        // The local resolver of the machine listens where no rule leads into the tunnel.
+        udp: {
+          exchange: (payload, remote, accept, signal) =>
+            (remote.ip.isLoopback ? plainUdp : udp).exchange(payload, remote, accept, signal),
+        },
+        connectTcp: async (remote, signal) => {
+          await this.#host.bypass.use([remote.ip]);
+          return await connectPlainTcp(remote, signal);
+        },
+      },
+      lookup: async (host) => {
+        const addresses = await lookup(host);
+        await this.#host.bypass.use(addresses);
+        return addresses;
+      },
+    });
+  }
+
+  #handlePortalEvent(event: ChannelEvent): void {
+    if (this.#stopping !== undefined) return;
+    const now = monotonicNow();
+    switch (event.type) {
+      case "joined":
+        this.#log.info("connected to the portal");
+        this.#emit({ event: "portal-connected" });
+        this.#session.handlePortalJoined(now);
+        break;
+      case "hiccup":
+        this.#log.warn("portal cannot be reached; trying again", { reason: event.reason });
+        if (event.wasJoined) this.#emit({ event: "portal-lost", reason: event.reason });
+        this.#session.handlePortalLost(now);
+        break;
+      case "message": {
+        const message = decodeClientInbound(event.event, event.payload);
+        if (!message.ok) {
+          this.#log.debug("portal message not understood", { event: event.event, reason: message.reason });
+          break;
+        }
+        if (message.value.event === "init") reportSignedIn(message.value.payload, this.#emit);
+        this.#session.handlePortal(message.value, now);
+        break;
+      }
+      case "fatal":
+        void this.#end(event.fault);
+        return;
+    }
+    this.#loop.poke();
+  }
+
+  /** Moves what the session has for others than sockets and device. */
+  #handleTurn(now: Instant): void {
+    const session = this.#session;
+    for (let message = session.pollPortal(); message !== undefined; message = session.pollPortal()) {
+      const { event, payload } = encodeClientOutbound(message);
+      this.#portal.send(event, payload);
+    }
+    for (let query = session.pollDnsQuery(); query !== undefined; query = session.pollDnsQuery()) {
+      void this.#ask(query, now);
+    }
+    for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
+      reportClientEvent(event, this.#log, this.#emit);
+      if (event.type === "interface") void this.#configure(event.config);
+      else if (event.type === "resources-changed" && this.#isConfigured) void this.#flushDns();
+    }
+  }
+
+  async #ask(query: UpstreamQuery, now: Instant): Promise<void> {
+    const { server, transport, message, deadline } = query;
+    const outcome = await this.#upstream.ask(server, transport, message, deadline - now);
+    this.#session.handleDnsAnswer(query.id, outcome, monotonicNow());
+    this.#loop.poke();
+  }
+
+  async #configure(config: InterfaceConfig): Promise<void> {
+    try {
+      await this.#host.apply(config);
+    } catch (cause) {
+      // Later, a tunnel with a flaw is better than none.
+      if (this.#isConfigured) {
+        return this.#log.error("cannot follow a change of the configuration", { error: cause });
+      }
+      const unexpected = () => new Fault("unexpected", "Cannot configure the tunnel", { cause });
+      return void this.#end(cause instanceof Fault ? cause : unexpected());
+    }
+    if (this.#stopping !== undefined) return;
+    this.#emit({
+      event: "interface",
+      name: this.#host.tun.name,
+      ipv4: `${config.ipv4}`,
+      ipv6: `${config.ipv6}`,
+      dns: config.dns.sentinels.map(String),
+    });
+    if (this.#isConfigured) return;
+    this.#isConfigured = true;
+    this.#log.info("ready", { device: this.#host.tun.name });
+    this.#emit({ event: "ready" });
+    this.#ready.resolve();
+  }
+
+  async #flushDns(): Promise<void> {
+    await this.#host.flushDns().catch((error) => this.#log.debug("cannot flush the DNS cache", { error }));
+  }
+
+  async #maintain(): Promise<void> {
+    if (this.#isMaintaining || this.#stopping !== undefined) return;
+    this.#isMaintaining = true;
+    try {
+      await this.#host.maintain();
+      if (await this.#host.refreshResolvers()) {
+        this.#session.handleSystemResolvers(this.#resolvers(), monotonicNow());
+        this.#loop.poke();
+      }
+    } catch (error) {
+      this.#log.warn("cannot look after this machine's DNS", { error });
+    } finally {
+      this.#isMaintaining = false;
+    }
+  }
+
+  #end(fault: Fault | undefined): Promise<void> {
+    this.#stopping ??= this.#shutDown().then(() => {
+      const reason = fault ?? new Fault("unexpected", "The client was stopped before it was ready");
+      this.#ready.reject(reason);
+      if (fault === undefined) this.#done.resolve();
+      else this.#done.reject(fault);
+    });
+    return this.#stopping;
+  }
+
+  async #shutDown(): Promise<void> {
+    // Whoever ends us may still be in the middle of a turn.
+    await Promise.resolve();
+    this.#emit({ event: "stopping" });
+    clearInterval(this.#maintenance);
+    this.#watch.stop();
+    await this.#host.undo();
+    this.#session.shutdown(monotonicNow());
+    // Sends the goodbyes.
+    this.#loop.poke();
+    this.#upstream.close();
+    await atMost(GOODBYE_LIMIT_MS, this.#portal.stop());
+    this.#loop.stop();
+    await this.#running;
+    await this.#poller.close();
+    for (const socket of this.#sockets) socket.close();
+    this.#host.tun.close();
+    this.#emit({ event: "stopped" });
+    this.#closeEvents();
+  }
+}
+
+function newKeyPair(): { privateKey: Uint8Array; publicKey: Uint8Array } {
+  const privateKey = systemRng.bytes(32);
+  return { privateKey, publicKey: publicKeyOf(privateKey) };
+}
+
+/** Resolves with `work`, or after `limitMs`. */
+async function atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, limitMs));
+  await Promise.race([work, limit]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,156 @@
+/**
+ * What a client needs of the machine, and changes in it: TUN device, addresses, routes, rules, DNS. Changes are made
+ * one after the other; leftovers of a killed process go first; `undo` takes everything back, DNS before anything else,
+ * so that nobody asks resolvers that no longer answer.
+ */
+
+import type { DnsControl, HostNetwork, Platform, SystemDns, Tun } from "../ffi/platform.ts";
+import { Fault } from "../lib/base/fault.ts";
+import type { IpAddress } from "../lib/base/ip.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { InterfaceConfig } from "../lib/client/event.ts";
+import { isSentinelAddress } from "../lib/dns/sentinels.ts";
+import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
+import { Bypass } from "./bypass.ts";
+
+export interface ClientHostOptions {
+  readonly platform: Platform;
+  readonly tunName: string;
+  readonly dnsControl: DnsControl;
+  /** Carried by packets that pass the tunnel by. */
+  readonly mark: number;
+  readonly log: Log;
+}
+
+export class ClientHost {
+  readonly tun: Tun;
+  readonly bypass: Bypass;
+  readonly #network: HostNetwork;
+  readonly #dns: SystemDns;
+  readonly #log: Log;
+  #resolvers: readonly IpAddress[] = [];
+  #applied: InterfaceConfig | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #isUndone = false;
+
+  private constructor(tun: Tun, network: HostNetwork, dns: SystemDns, log: Log) {
+    this.tun = tun;
+    this.#network = network;
+    this.#dns = dns;
+    this.#log = log;
+    this.bypass = new Bypass(network);
+  }
+
+  /** Removes leftovers and creates the device. Throws a Fault ("privilege", "tun", "dns") with nothing changed. */
+  static async open({ platform, tunName, dnsControl, mark, log }: ClientHostOptions): Promise<ClientHost> {
+    const parts = { device: tunName, log } as const;
+    const dns = platform.createSystemDns({ ...parts, control: dnsControl, isSentinel: isSentinelAddress });
+    platform.checkTun();
+    const tun = platform.openTun({ name: tunName, mtu: MAX_PACKET_LENGTH });
+    try {
+      const network = platform.createHostNetwork({
+        ...parts,
+        device: tun.name,
+        mtu: MAX_PACKET_LENGTH,
+        mark,
+        routing: "policy",
+      });
+      await removeLeftovers(network, dns, log);
+      await dns.check();
+      const host = new ClientHost(tun, network, dns, log);
+      await host.refreshResolvers();
+      return host;
+    } catch (error) {
+      tun.close();
+      throw error;
+    }
+  }
+
+  /** The machine's own resolvers, as last read. */
+  get resolvers(): readonly IpAddress[] {
+    return this.#resolvers;
+  }
+
+  /** Reads the machine's own resolvers; returns whether they changed. */
+  async refreshResolvers(): Promise<boolean> {
+    const resolvers = await this.#dns.upstreams();
+    const changed = resolvers.map(String).join() !== this.#resolvers.map(String).join();
+    this.#resolvers = resolvers;
+    if (changed) this.#log.debug("resolvers of this machine", { resolvers });
+    return changed;
+  }
+
+  /** Sets the machine up as `config` says. Throws a Fault if it cannot be done. */
+  apply(config: InterfaceConfig): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#applied;
+      const { ipv4, ipv6, routes, dns } = config;
+      if (before === undefined || !before.ipv4.equals(ipv4) || !before.ipv6.equals(ipv6)) {
+        await this.#network.configure({ ipv4, ipv6 });
+      }
+      await this.bypass.setRoutes(routes);
+      await this.#network.setRoutes(routes);
+      if (before === undefined || dnsText(before) !== dnsText(config)) {
+        if (dns.sentinels.length === 0) {
+          this.#log.warn("no resolver is known: names of resources cannot be found");
+        }
+        await this.#dns.set(dns.sentinels, dns.searchDomain);
+      }
+      this.#applied = config;
+    });
+  }
+
+  /** Forgets answers that the machine keeps: resources changed. */
+  flushDns(): Promise<void> {
+    return this.#inTurn(() => this.#dns.flush());
+  }
+
+  /** Takes note of a changed network: on-link routes under full tunnel. */
+  handleNetworkChanged(): Promise<void> {
+    return this.#inTurn(() => this.#network.refreshLinkRoutes());
+  }
+
+  /** Does what is due every few seconds: sets DNS again if somebody overwrote it, forgets old bypasses. */
+  maintain(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.bypass.expire();
+      const applied = this.#applied;
+      if (applied === undefined || await this.#dns.isInForce()) return;
+      this.#log.warn("somebody changed this machine's DNS settings; setting them again");
+      await this.#dns.set(applied.dns.sentinels, applied.dns.searchDomain);
+    });
+  }
+
+  /** Takes back everything but the device. Never throws. */
+  undo(): Promise<void> {
+    const undone = this.#inTurn(async () => {
+      await this.#dns.undo().catch((error) => this.#log.error("cannot restore DNS", { error }));
+      await this.#network.undo();
+    });
+    this.#isUndone = true;
+    return undone.catch((error) => this.#log.error("cannot undo all changes", { error }));
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#isUndone) return Promise.resolve();
+    const result = this.#work.then(work);
+    this.#work = result.catch(() => {});
+    return result;
+  }
+}
+
+/** A process that was killed could not clean up after itself. */
+async function removeLeftovers(network: HostNetwork, dns: SystemDns, log: Log): Promise<void> {
+  const undone = await network.undo();
+  if (undone.length > 0) log.info("removed leftovers of an earlier run", { count: undone.length });
+  try {
+    await dns.undo();
+  } catch (error) {
+    if (!(error instanceof Fault) || dns.control !== "disabled") throw error;
+    log.warn("cannot restore DNS after an earlier run", { error });
+  }
+}
+
+function dnsText({ dns }: InterfaceConfig): string {
+  return `${dns.searchDomain} ${dns.sentinels.join(" ")}`;
+}

@@ -1,0 +1,56 @@
+/**
+ * DNS queries of our own over UDP, past the tunnel: sockets with the mark that policy routing looks for, one for each
+ * query, so that each has a source port of its own (RFC 5452).
+ */
+
+import type { Platform, UdpSocket } from "../ffi/platform.ts";
+import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { Loop } from "./loop.ts";
+import type { UdpExchange } from "./upstream_dns.ts";
+
+/** Returns an exchange whose sockets carry `mark`. They are read by `loop`. */
+export function markedUdp(platform: Pick<Platform, "bindUdp">, loop: Loop, mark: number): UdpExchange {
+  return {
+    async exchange(payload, remote, accept, signal) {
+      const socket = open(platform, remote, mark);
+      try {
+        return await new Promise<Uint8Array>((resolve, reject) => {
+          const abort = () => reject(new Error("aborted"));
+          if (signal.aborted) return abort();
+          signal.addEventListener("abort", abort, { once: true });
+          loop.watch(socket, () => {
+            while (
+              socket.receive((_, from, bytes) => {
+                if (!from.equals(remote)) return;
+                const answer = bytes.slice();
+                if (accept(answer)) resolve(answer);
+              })
+            );
+          });
+          socket.send({ local: undefined, remote, payload });
+          socket.flush();
+          const [failure] = socket.stats.sendErrors.keys();
+          if (failure !== undefined) reject(new Error(`cannot send: ${failure}`));
+        });
+      } finally {
+        loop.unwatch(socket);
+        socket.close();
+      }
+    },
+  };
+}
+
+function open(platform: Pick<Platform, "bindUdp">, remote: SocketAddress, mark: number): UdpSocket {
+  const any = IpAddress.from(remote.family === 4 ? "0.0.0.0" : "::");
+  const socket = platform.bindUdp({
+    address: new SocketAddress(any, 0),
+    mark,
+    receiveBuffer: BUFFER_LENGTH,
+    sendBuffer: BUFFER_LENGTH,
+    offload: { segment: false, coalesce: false },
+  });
+  if (socket === undefined) throw new Error(`this machine has no IPv${remote.family}`);
+  return socket;
+}
+
+const BUFFER_LENGTH = 256 * 1024;
