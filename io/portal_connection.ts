@@ -235,7 +235,9 @@ class Line {
       followRedirects: false,
     });
     this.#socket = socket;
+    let isUp = false;
     socket.on("open", () => {
+      isUp = true;
       this.#handlers.open();
       this.#handlers.after();
     });
@@ -253,10 +255,9 @@ class Line {
     });
     socket.on("error", (error) => {
       // After an established connection "close" follows and says more.
-      if (socket.readyState !== WebSocket.OPEN && socket.readyState !== WebSocket.CLOSING) {
-        this.#end({ type: "failed", reason: describe(error) });
-        tcp.destroy();
-      }
+      if (isUp) return;
+      this.#end({ type: "failed", reason: describe(error) });
+      tcp.destroy();
     });
     socket.on("close", (code) => this.#end({ type: "closed", code }));
   }
