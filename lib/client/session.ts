@@ -121,18 +121,22 @@ export class ClientSession {
         const { payload } = message;
         this.#setInterface(parseInterface(payload.interface), now);
         this.#applyResources(this.#resources.replaceAll(payload.resources), now);
+        this.#refresh();
         this.#node.setRelays(relayConfigs(payload.relays), now);
         this.#access.requestAll(now);
         break;
       }
       case "config_changed":
         this.#setInterface(parseInterface(message.payload.interface), now);
+        this.#refresh();
         break;
       case "resource_created_or_updated":
         this.#applyResources(this.#resources.upsert(message.payload), now);
+        this.#refresh();
         break;
       case "resource_deleted":
         this.#applyResources(this.#resources.delete(message.payload), now);
+        this.#refresh();
         break;
       case "authorization_created":
         this.#access.handleGranted(message.payload, now);
@@ -256,7 +260,7 @@ export class ClientSession {
   /** The host's resolvers changed. */
   handleSystemResolvers(resolvers: readonly SocketAddress[], now: Instant): void {
     this.#systemResolvers = resolvers;
-    this.#updateDns();
+    this.#refresh();
     this.#drain(now);
   }
 
@@ -268,7 +272,7 @@ export class ClientSession {
     this.#isInternetWanted = active;
     const { internet } = this.#resources;
     if (!active && internet !== undefined) this.#access.revoke([internet.id], now);
-    this.#updateRoutes();
+    this.#refresh();
     this.#events.push({ type: "resources-changed" });
     this.#drain(now);
   }
@@ -431,7 +435,6 @@ export class ClientSession {
     if (moved) this.#access.dropAll("reset", now);
     this.#own = own;
     this.#traffic.setOwnAddresses(own.ipv4.key, own.ipv6.key);
-    this.#updateDns();
   }
 
   #applyResources(change: ResourceChange, now: Instant): void {
@@ -439,23 +442,18 @@ export class ClientSession {
     this.#access.revoke(change.revoked, now);
     this.#router.handleResourcesChanged();
     this.#dns.handleResourcesChanged();
-    this.#updateRoutes();
     this.#events.push({ type: "resources-changed" });
-  }
-
-  #updateDns(): void {
-    if (this.#own === undefined) return;
-    this.#dns.setSources({ ...this.#own.upstreams, system: this.#systemResolvers });
-    this.#updateRoutes();
   }
 
   get #isInternetActive(): boolean {
     return this.#isInternetWanted && this.#resources.internet !== undefined;
   }
 
-  #updateRoutes(): void {
+  /** Brings sentinels and routes up to date, and tells if they changed. */
+  #refresh(): void {
     this.#router.setInternetActive(this.#isInternetActive);
     if (this.#own === undefined) return;
+    this.#dns.setSources({ ...this.#own.upstreams, system: this.#systemResolvers });
     const sentinels = this.#dns.sentinels.map(({ address }) => address);
     const config = interfaceConfig(this.#own, sentinels, this.#resources, this.#isInternetActive);
     if (JSON.stringify(config) === JSON.stringify(this.#config)) return;
