@@ -22,10 +22,10 @@ export type OutgoingOutcome = "translated" | "unsupported" | "no-target" | "full
 export type IncomingOutcome = "translated" | "expired" | "unknown";
 
 export class NatTable {
-  readonly #byInside = new Map<AddressKey, NatSession>();
-  readonly #byOutside = new Map<AddressKey, NatSession>();
+  readonly #byInside = new TupleMap();
+  readonly #byOutside = new TupleMap();
   /** Outside keys of sessions that ended: their late packets must not pass as something else. */
-  readonly #ended = new Set<AddressKey>();
+  readonly #ended = new Set<string>();
   #nextSweep: Instant | undefined;
   #lastSweep: Instant = -Infinity;
 
@@ -46,8 +46,7 @@ export class NatTable {
   ): OutgoingOutcome {
     const transport = natTransport(packet);
     if (transport === undefined) return "unsupported";
-    const inside = tupleKey(transport, packet.sourcePort, proxy.key);
-    let session = this.#byInside.get(inside);
+    let session = this.#byInside.get(proxy.key, portKey(transport, packet.sourcePort));
     if (session !== undefined && (now >= session.expiresAt || session.isReplacedBy(packet))) {
       this.#remove(session);
       session = undefined;
@@ -69,9 +68,10 @@ export class NatTable {
     if (packet.isIcmpError) return this.#translateError(packet, now);
     const transport = natTransport(packet);
     if (transport === undefined) return "unknown";
-    const outside = tupleKey(transport, packet.destinationPort, packet.sourceKey);
-    const session = this.#byOutside.get(outside);
-    if (session === undefined) return this.#ended.has(outside) ? "expired" : "unknown";
+    const source = packet.sourceKey;
+    const port = portKey(transport, packet.destinationPort);
+    const session = this.#byOutside.get(source, port);
+    if (session === undefined) return this.#ended.has(endedKey(source, port)) ? "expired" : "unknown";
     if (now >= session.expiresAt) {
       this.#remove(session);
       return "expired";
@@ -108,9 +108,11 @@ export class NatTable {
   #translateError(packet: IpPacket, now: Instant): IncomingOutcome {
     const quoted = parseQuoted(packet);
     if (quoted === undefined) return "unknown";
-    const outside = tupleKey(quoted.transport, quoted.sourcePort, quoted.destinationKey);
-    const session = this.#byOutside.get(outside);
-    if (session === undefined) return this.#ended.has(outside) ? "expired" : "unknown";
+    const port = portKey(quoted.transport, quoted.sourcePort);
+    const session = this.#byOutside.get(quoted.destinationKey, port);
+    if (session === undefined) {
+      return this.#ended.has(endedKey(quoted.destinationKey, port)) ? "expired" : "unknown";
+    }
     if (now >= session.expiresAt) return "expired";
     translateQuoted(packet, { destination: session.proxy, sourcePort: session.insidePort });
     return "translated";
@@ -127,10 +129,10 @@ export class NatTable {
     const outsidePort = this.#freePort(transport, insidePort, target.key);
     if (outsidePort === undefined) return undefined;
     const session = new NatSession({ transport, insidePort, proxy, outsidePort, target }, now);
-    const outside = outsideKey(session);
-    this.#ended.delete(outside);
-    this.#byInside.set(insideKey(session), session);
-    this.#byOutside.set(outside, session);
+    const outside = portKey(transport, outsidePort);
+    this.#ended.delete(endedKey(target.key, outside));
+    this.#byInside.set(proxy.key, portKey(transport, insidePort), session);
+    this.#byOutside.set(target.key, outside, session);
     return session;
   }
 
@@ -138,23 +140,24 @@ export class NatTable {
   #freePort(transport: NatTransport, preferred: number, target: AddressKey): number | undefined {
     let port = preferred;
     for (let attempt = 0; attempt < MAX_PORT_ATTEMPTS; attempt++) {
-      if (!this.#byOutside.has(tupleKey(transport, port, target))) return port;
+      if (this.#byOutside.get(target, portKey(transport, port)) === undefined) return port;
       port = port === 65535 ? 1 : port + 1;
     }
     return undefined;
   }
 
   #remove(session: NatSession): void {
-    const outside = outsideKey(session);
-    this.#byInside.delete(insideKey(session));
-    this.#byOutside.delete(outside);
+    const { transport, insidePort, proxy, outsidePort, target } = session;
+    const outside = portKey(transport, outsidePort);
+    this.#byInside.delete(proxy.key, portKey(transport, insidePort));
+    this.#byOutside.delete(target.key, outside);
     if (this.#ended.size >= MAX_ENDED) {
       for (const oldest of this.#ended) {
         this.#ended.delete(oldest);
         break;
       }
     }
-    this.#ended.add(outside);
+    this.#ended.add(endedKey(target.key, outside));
   }
 
   #scheduleSweep(expiresAt: Instant): void {
@@ -178,17 +181,49 @@ function natTransport(packet: IpPacket): NatTransport | undefined {
   return packet.transport;
 }
 
-function insideKey(session: NatSession): AddressKey {
-  return tupleKey(session.transport, session.insidePort, session.proxy.key);
+/** Returns a number that tells the ports of all transports apart. */
+function portKey(transport: NatTransport, port: number): number {
+  return TRANSPORT_NUMBERS[transport] * 65536 + port;
 }
 
-function outsideKey(session: NatSession): AddressKey {
-  return tupleKey(session.transport, session.outsidePort, session.target.key);
+function endedKey(address: AddressKey, port: number): string {
+  return `${address} ${port}`;
 }
 
-function tupleKey(transport: NatTransport, port: number, address: AddressKey): AddressKey {
-  const number = TRANSPORT_NUMBERS[transport];
-  return typeof address === "number"
-    ? (number * 2 ** 32 + address) * 65536 + port
-    : address + String.fromCharCode(port, number);
+/** Sessions by an address and a port. Two steps, so that no key has to be put together for a packet. */
+class TupleMap {
+  readonly #byAddress = new Map<AddressKey, Map<number, NatSession>>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(address: AddressKey, port: number): NatSession | undefined {
+    return this.#byAddress.get(address)?.get(port);
+  }
+
+  /** There must be no session of these yet. */
+  set(address: AddressKey, port: number, session: NatSession): void {
+    let ports = this.#byAddress.get(address);
+    if (ports === undefined) this.#byAddress.set(address, ports = new Map());
+    ports.set(port, session);
+    this.#size++;
+  }
+
+  delete(address: AddressKey, port: number): void {
+    const ports = this.#byAddress.get(address);
+    if (ports?.delete(port) !== true) return;
+    this.#size--;
+    if (ports.size === 0) this.#byAddress.delete(address);
+  }
+
+  clear(): void {
+    this.#byAddress.clear();
+    this.#size = 0;
+  }
+
+  *values(): IterableIterator<NatSession> {
+    for (const ports of this.#byAddress.values()) yield* ports.values();
+  }
 }

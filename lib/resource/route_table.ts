@@ -131,8 +131,10 @@ export class RouteTable<T> {
     let permitting: Route<T> | undefined;
     let other: Route<T> | undefined;
     let node = family === 4 ? this.#v4 : this.#v6;
-    while (node !== undefined && matches(node, bytes, offset)) {
+    while (node !== undefined) {
+      // Branching points need no look: what is below them is compared in full.
       if (node.routes.length > 0) {
+        if (!matches(node, bytes, offset)) break;
         other = node.routes[0];
         // Deeper nodes have longer prefixes, so the last one that permits wins.
         for (const route of node.routes) {

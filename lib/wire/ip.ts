@@ -41,12 +41,17 @@ export class IpPacket {
   #protocol = 0;
   #transport: Transport = "other";
   #transportOffset = 0;
+  /** Keys of IPv6 addresses are strings: worth making once a packet. */
+  #sourceKey6: AddressKey | undefined;
+  #destinationKey6: AddressKey | undefined;
 
   /**
    * Points this view at the packet at the start of `bytes` and returns undefined, or returns why it is not admitted; the
    * view must not be used then. Bytes behind the packet's own length are cut off.
    */
   load(bytes: Uint8Array): PacketFault | undefined {
+    this.#sourceKey6 = undefined;
+    this.#destinationKey6 = undefined;
     if (bytes.length === 0) return "empty";
     const version = bytes[0]! >>> 4;
     const fault = version === 4 ? this.#loadV4(bytes) : version === 6 ? this.#loadV6(bytes) : "bad-version";
@@ -90,12 +95,16 @@ export class IpPacket {
     return this.#family === 4 ? 16 : 24;
   }
 
+  /** The source address as a `Map` key. */
   get sourceKey(): AddressKey {
-    return this.#family === 4 ? ipv4Key(this.#bytes, 12) : ipv6Key(this.#bytes, 8);
+    if (this.#family === 4) return ipv4Key(this.#bytes, 12);
+    return (this.#sourceKey6 ??= ipv6Key(this.#bytes, 8));
   }
 
+  /** The destination address as a `Map` key. */
   get destinationKey(): AddressKey {
-    return this.#family === 4 ? ipv4Key(this.#bytes, 16) : ipv6Key(this.#bytes, 24);
+    if (this.#family === 4) return ipv4Key(this.#bytes, 16);
+    return (this.#destinationKey6 ??= ipv6Key(this.#bytes, 24));
   }
 
   /** The source address as a value of its own; allocates, so not for the data path. */
@@ -158,11 +167,13 @@ export class IpPacket {
 
   /** Writes a new source address of the packet's family (its bytes at `offset` of `address`). */
   setSource(address: Uint8Array, offset = 0): void {
+    this.#sourceKey6 = undefined;
     this.#setAddress(this.sourceOffset, address, offset);
   }
 
   /** Writes a new destination address of the packet's family (its bytes at `offset` of `address`). */
   setDestination(address: Uint8Array, offset = 0): void {
+    this.#destinationKey6 = undefined;
     this.#setAddress(this.destinationOffset, address, offset);
   }
 
