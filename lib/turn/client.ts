@@ -21,7 +21,7 @@ import {
 import type { AllocationEvent, AllocationInput, LossReason } from "./allocation_event.ts";
 import { longTermKey, REALM } from "./auth.ts";
 import { Channels } from "./channels.ts";
-import { type ChallengeRule, Exchange, type Outcome } from "./exchange.ts";
+import { type Dialect, Exchange, type Outcome } from "./exchange.ts";
 import type { Request } from "./requests.ts";
 import { PATIENT, SINGLE } from "./transactions.ts";
 
@@ -41,8 +41,8 @@ export interface AllocationOptions {
   readonly log: Log;
   /** The realm the relay must name; "firezone" if absent. */
   readonly realm?: string;
-  /** "signed" if absent. */
-  readonly challenges?: ChallengeRule;
+  /** "firezone" if absent. */
+  readonly dialect?: Dialect;
 }
 
 /** Where to send a ChannelData frame. The kernel chooses the source address. */
@@ -53,8 +53,9 @@ export interface RelayPath {
 
 const KEEP_ALIVE_INTERVAL = seconds(25);
 const MAX_BUFFERED_BINDS = 100;
-/** How many mismatches in a row we follow before we call the relay's behaviour a refusal. */
+/** How many mismatches in a while we follow before we call the relay's behaviour a refusal. */
 const MAX_DETOURS = 6;
+const DETOUR_WINDOW = seconds(60);
 const FIRST_PROBE_DELAY = seconds(5);
 const MAX_PROBE_DELAY = seconds(60);
 /** However short a lifetime the relay grants. */
@@ -78,13 +79,14 @@ export class Allocation {
   /** Binds asked for while there is no allocation; the oldest is forgotten first. */
   #buffered = new Map<AddressKey, SocketAddress>();
   #detours = 0;
+  #detoursSince = -Infinity;
   #failures = 0;
 
   /** Starts at once: there are datagrams to drain after the constructor. */
-  constructor({ relay, rng, now, log, realm = REALM, challenges = "signed" }: AllocationOptions) {
+  constructor({ relay, rng, now, log, realm = REALM, dialect = "firezone" }: AllocationOptions) {
     this.relay = relay;
     const key = longTermKey(relay.username, realm, relay.password);
-    this.#exchange = new Exchange({ username: relay.username, realm, key }, challenges, rng, now);
+    this.#exchange = new Exchange({ username: relay.username, realm, key }, dialect, rng, now);
     this.#rng = rng;
     this.#log = log;
     this.#addresses = [relay.v4, relay.v6].filter((address) => address !== undefined);
@@ -293,7 +295,7 @@ export class Allocation {
       case "allocate":
         return this.#handleAllocated(message, now);
       case "refresh":
-        return this.#handleRefreshed(message, now);
+        return this.#handleRefreshed(request.lifetime === 0 ? 0 : lifetimeSeconds(message), now);
       case "channel-bind":
         return this.#channels.handleBound(request.channel, startedAt);
     }
@@ -332,7 +334,6 @@ export class Allocation {
     if (lifetime === undefined || lifetime === 0 || (v4 ?? v6) === undefined) {
       return this.#suspend("protocol", now);
     }
-    this.#detours = 0;
     this.#failures = 0;
     this.#state = { type: "allocated", v4, v6, grantedAt: now, lifetime: seconds(lifetime) };
     for (const address of [v4, v6]) {
@@ -344,15 +345,13 @@ export class Allocation {
     for (const peer of buffered.values()) this.bindChannel(peer, now);
   }
 
-  #handleRefreshed(message: StunMessage, now: Instant): void {
-    const lifetime = lifetimeSeconds(message);
+  #handleRefreshed(lifetime: number | undefined, now: Instant): void {
     if (lifetime === undefined) return this.#suspend("protocol", now);
     if (lifetime === 0) {
       this.#end("mismatch", now);
       return this.#allocate(now);
     }
     if (this.#state.type !== "allocated") return;
-    this.#detours = 0;
     this.#state = { ...this.#state, grantedAt: now, lifetime: seconds(lifetime) };
   }
 
@@ -380,6 +379,10 @@ export class Allocation {
 
   /** Does `step`, unless the relay has led us around too often. */
   #detour(now: Instant, step: () => void): void {
+    if (now >= this.#detoursSince + DETOUR_WINDOW) {
+      this.#detoursSince = now;
+      this.#detours = 0;
+    }
     if (++this.#detours <= MAX_DETOURS) step();
     else this.#refuse(now);
   }
@@ -404,7 +407,6 @@ export class Allocation {
   #probe(now: Instant): void {
     this.#exchange.reset();
     this.#active = undefined;
-    this.#detours = 0;
     this.#state = { type: "probing" };
     for (const remote of this.#addresses) this.#bind(remote, now);
     if (this.#addresses.length === 0) this.#suspend("protocol", now);

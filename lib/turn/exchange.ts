@@ -6,15 +6,16 @@
 import type { Datagram } from "../base/datagram.ts";
 import type { SocketAddress } from "../base/ip.ts";
 import type { Rng } from "../base/rng.ts";
-import type { Instant, Wake } from "../base/time.ts";
+import { type Instant, seconds, type Wake } from "../base/time.ts";
 import { Attribute, Method, type StunMessage, TRANSACTION_ID_LENGTH } from "../wire/stun.ts";
 import { type Credentials, encodeRequest, methodOf, type Request } from "./requests.ts";
 import { PATIENT, type RetransmissionSchedule, type Transaction, Transactions } from "./transactions.ts";
 
 /**
- * Whether 401 and 438 must be signed, as Firezone's relays do; other servers leave them unsigned (RFC 8489 §9.2.4).
+ * How the first contact goes. "firezone": the first request names the user already, and the relay signs all its
+ * answers, 401 and 438 included. "standard": it names nobody, and challenges are unsigned (RFC 8489 §9.2.3, §9.2.4).
  */
-export type ChallengeRule = "signed" | "any";
+export type Dialect = "firezone" | "standard";
 
 /** What came of a request. */
 export type Outcome =
@@ -40,23 +41,25 @@ export interface Sent {
   readonly remote: SocketAddress;
 }
 
-/** How many new nonces in a row we follow. */
+/** How many new nonces in a while we follow. */
 const MAX_CHALLENGES = 6;
+const CHALLENGE_WINDOW = seconds(60);
 
 export class Exchange {
   readonly #credentials: Credentials;
-  readonly #challengeRule: ChallengeRule;
+  readonly #dialect: Dialect;
   readonly #rng: Rng;
   readonly #transactions = new Transactions<Sent>();
   readonly #datagrams: Datagram[] = [];
   #nonce: string | undefined;
   #challenges = 0;
+  #challengesSince = -Infinity;
   #unverifiable = false;
   #lastSentAt: Instant;
 
-  constructor(credentials: Credentials, challengeRule: ChallengeRule, rng: Rng, now: Instant) {
+  constructor(credentials: Credentials, dialect: Dialect, rng: Rng, now: Instant) {
     this.#credentials = credentials;
-    this.#challengeRule = challengeRule;
+    this.#dialect = dialect;
     this.#rng = rng;
     this.#lastSentAt = now;
   }
@@ -106,7 +109,6 @@ export class Exchange {
     }
     const { transaction, nonce } = this.#transactions.settle(key)!;
     if (message.class === "error") return this.#handleError(sent, nonce, message, now);
-    if (request.type !== "binding") this.#challenges = 0;
     const { startedAt } = transaction;
     const rttMs = transaction.sends === 1 ? now - startedAt : undefined;
     return { type: "success", request, message, startedAt, rttMs };
@@ -130,7 +132,6 @@ export class Exchange {
   reset(): void {
     this.clear();
     this.#nonce = undefined;
-    this.#challenges = 0;
     this.#unverifiable = false;
   }
 
@@ -153,6 +154,10 @@ export class Exchange {
     }
     // Of several requests with one old nonce only the first answer counts: the others are merely late.
     if (sentNonce === this.#nonce) {
+      if (now >= this.#challengesSince + CHALLENGE_WINDOW) {
+        this.#challengesSince = now;
+        this.#challenges = 0;
+      }
       if (++this.#challenges > MAX_CHALLENGES) return { type: "rejected", reason: "refused" };
       this.#nonce = nonce;
     }
@@ -163,14 +168,15 @@ export class Exchange {
   #isAuthentic(message: StunMessage): boolean {
     if (message.method === Method.Binding || message.verifyIntegrity(this.#credentials.key)) return true;
     const code = message.error?.code;
-    return this.#challengeRule === "any" && message.class === "error" && (code === 401 || code === 438) &&
+    return this.#dialect === "standard" && message.class === "error" && (code === 401 || code === 438) &&
       !message.has(Attribute.MessageIntegrity);
   }
 
   #send(transaction: Transaction<Sent>, now: Instant): void {
     const { request, remote } = transaction.request;
     const id = request.type === "binding" ? request.id : this.#rng.bytes(TRANSACTION_ID_LENGTH);
-    const payload = encodeRequest(request, id, this.#credentials, this.#nonce);
+    const isAnonymous = this.#dialect === "standard" && this.#nonce === undefined;
+    const payload = encodeRequest(request, id, isAnonymous ? undefined : this.#credentials, this.#nonce);
     this.#transactions.sent(transaction, id, this.#nonce);
     this.#lastSentAt = now;
     this.#datagrams.push({ local: undefined, remote, payload });

@@ -34,11 +34,11 @@ export function methodOf({ type }: Request): number {
   }
 }
 
-/** Returns the message for `request`; without a `nonce` the relay will answer with one. */
+/** Returns the message for `request`; without credentials or a `nonce` the relay will answer with a challenge. */
 export function encodeRequest(
   request: Request,
   id: Uint8Array,
-  { username, realm, key }: Credentials,
+  credentials: Credentials | undefined,
   nonce: string | undefined,
 ): Uint8Array {
   const writer = new StunWriter(methodOf(request), "request", id);
@@ -57,6 +57,8 @@ export function encodeRequest(
       break;
   }
   writer.addText(Attribute.Software, SOFTWARE);
+  if (credentials === undefined) return writer.finish();
+  const { username, realm, key } = credentials;
   writer.addText(Attribute.Username, username).addText(Attribute.Realm, realm);
   if (nonce !== undefined) writer.addText(Attribute.Nonce, nonce);
   return writer.addIntegrity(key).finish();
