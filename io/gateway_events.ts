@@ -1,9 +1,10 @@
 /** Says what a gateway reports: a log line for people, an event document for programs. */
 
 import type { Log } from "../lib/base/log.ts";
-import type { EventPath, EventSink } from "../lib/control/event.ts";
+import type { EventSink } from "../lib/control/event.ts";
 import type { GatewayEvent } from "../lib/gateway/event.ts";
 import type { PathInfo } from "../lib/node/path.ts";
+import { eventPath } from "./event_path.ts";
 
 /** Logs `event` and hands it to `sink` where programs want it. */
 export function reportGatewayEvent(event: GatewayEvent, log: Log, sink: EventSink): void {
@@ -55,17 +56,3 @@ function logPath(log: Log, path: PathInfo): void {
   const { local, remote, localKind, remoteKind } = path;
   log.debug("path", { local, remote, localKind, remoteKind });
 }
-
-/** Returns `path` in the words of the event stream. */
-function eventPath(path: PathInfo): EventPath {
-  return {
-    kind: path.kind,
-    local: path.local.toString(),
-    remote: path.remote.toString(),
-    localKind: KINDS[path.localKind],
-    remoteKind: KINDS[path.remoteKind],
-    rttMs: path.rttMs,
-  };
-}
-
-const KINDS = { host: "host", serverReflexive: "srflx", peerReflexive: "prflx", relayed: "relay" } as const;
