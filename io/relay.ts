@@ -1,0 +1,255 @@
+/** `fz relay`: a TURN server on real sockets, known to a portal, with health checks for whoever watches it. */
+
+import type { Platform } from "../ffi/platform.ts";
+import { Fault } from "../lib/base/fault.ts";
+import type { Family, IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { Log } from "../lib/base/log.ts";
+import { minutes } from "../lib/base/time.ts";
+import type { ChannelEvent } from "../lib/channel/client.ts";
+import { RelaySession, type RelaySessionOptions, type RelayStatus } from "../lib/relay/session.ts";
+import { decodeRelayInbound } from "../lib/wire/portal/relay.ts";
+import { monotonicNow, readWallClock } from "./clock.ts";
+import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
+import { RelaySockets } from "./relay_sockets.ts";
+import { systemRng } from "./rng.ts";
+
+/** In brackets: the environment variable by which upstream's relay takes the same. */
+export interface RelayOptions {
+  /** What peers see; at least one [PUBLIC_IP4_ADDR, PUBLIC_IP6_ADDR]. */
+  readonly publicAddress: { readonly 4?: IpAddress | undefined; readonly 6?: IpAddress | undefined };
+  /** Where to bind; all addresses if absent [BIND_IP4_ADDR, BIND_IP6_ADDR]. */
+  readonly bindAddress?: { readonly 4?: IpAddress | undefined; readonly 6?: IpAddress | undefined };
+  /** 3478 if absent; Firezone's clients take no other for a relay [LISTEN_PORT]. */
+  readonly listenPort?: number;
+  /** 49152 and 65535 if absent [LOWEST_PORT, HIGHEST_PORT]. */
+  readonly lowestPort?: number;
+  readonly highestPort?: number;
+  /** Shown in the portal [FIREZONE_NAME]. */
+  readonly name?: string | undefined;
+  /** Without one the relay serves whoever knows its secret [FIREZONE_API_URL, FIREZONE_TOKEN]. */
+  readonly portal?: Pick<PortalConnectionOptions, "url" | "token" | "trust" | "lookup" | "userAgent">;
+  /** Where to answer `GET /healthz` and `/readyz` [HEALTH_CHECK_ADDR]; nowhere if absent. Port 0: any free one. */
+  readonly healthAddress?: SocketAddress | undefined;
+  /** Random if absent. */
+  readonly secret?: string | undefined;
+  readonly limits?: RelaySessionOptions["limits"];
+  readonly platform: Pick<Platform, "bindUdp" | "createPoller">;
+  readonly log: Log;
+}
+
+/** A running relay. */
+export interface Relay {
+  /** What users' passwords derive from. */
+  readonly secret: string;
+  /** The port of the health checks, if there are any. */
+  readonly healthPort: number | undefined;
+  /** Resolves when the relay has stopped; rejects with the Fault that stopped it. */
+  readonly done: Promise<void>;
+  status(): RelayStatus;
+  /** Ends everything; resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+const DEFAULT_LISTEN_PORT = 3478;
+const DEFAULT_LOWEST_PORT = 49_152;
+const DEFAULT_HIGHEST_PORT = 65_535;
+const MAX_PARTITION_TIME = minutes(24 * 60);
+
+/** Starts a relay. Throws a Fault if options contradict each other or a port cannot be had. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const {
+    publicAddress,
+    listenPort = DEFAULT_LISTEN_PORT,
+    lowestPort = DEFAULT_LOWEST_PORT,
+    highestPort = DEFAULT_HIGHEST_PORT,
+    log,
+  } = options;
+  const families = FAMILIES.filter((family) => publicAddress[family] !== undefined);
+  checkAddresses(options, families);
+  checkPorts(listenPort, lowestPort, highestPort);
+  const session = new RelaySession({
+    publicAddress,
+    listenPort,
+    lowestPort,
+    highestPort,
+    name: options.name,
+    secret: options.secret,
+    limits: options.limits,
+    rng: systemRng,
+    now: monotonicNow(),
+    wallClock: readWallClock(),
+    log,
+  });
+  const sockets = new RelaySockets({
+    server: session.server,
+    platform: options.platform,
+    families,
+    publicAddress,
+    bindAddress: options.bindAddress ?? {},
+    listenPort,
+    log,
+  });
+  try {
+    return new RunningRelay(options, session, sockets);
+  } catch (error) {
+    await sockets.stop();
+    throw error;
+  }
+}
+
+class RunningRelay implements Relay {
+  readonly done: Promise<void>;
+  readonly healthPort: number | undefined;
+  readonly #session: RelaySession;
+  readonly #sockets: RelaySockets;
+  readonly #portal: PortalConnection | undefined;
+  readonly #health: Deno.HttpServer<Deno.NetAddr> | undefined;
+  readonly #end = Promise.withResolvers<void>();
+  readonly #log: Log;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: RelayOptions, session: RelaySession, sockets: RelaySockets) {
+    this.#session = session;
+    this.#sockets = sockets;
+    this.#log = options.log;
+    this.done = this.#end.promise;
+    // Whoever does not wait for the end has not asked for its reason.
+    this.done.catch(() => {});
+    if (options.portal !== undefined) {
+      this.#portal = new PortalConnection({
+        ...options.portal,
+        role: "relay",
+        parameters: () => session.connectParameters,
+        joinPayload: session.joinPayload,
+        onEvent: (event) => this.#handlePortalEvent(event),
+        maxPartitionTime: MAX_PARTITION_TIME,
+        log: options.log,
+      });
+    }
+    if (options.healthAddress !== undefined) {
+      this.#health = this.#serveHealth(options.healthAddress);
+      this.healthPort = this.#health.addr.port;
+    }
+    this.#portal?.start();
+    sockets.run().catch((cause) => this.#stop(new Fault("unexpected", "Cannot go on relaying", { cause })));
+  }
+
+  get secret(): string {
+    return this.#session.secret;
+  }
+
+  status(): RelayStatus {
+    return this.#session.status();
+  }
+
+  async stop(): Promise<void> {
+    await this.#stop(undefined);
+  }
+
+  #stop(fault: Fault | undefined): Promise<void> {
+    this.#stopping ??= this.#shutDown().finally(() => {
+      if (fault === undefined) this.#end.resolve();
+      else this.#end.reject(fault);
+    });
+    return this.#stopping;
+  }
+
+  async #shutDown(): Promise<void> {
+    // First of all nobody shall be sent to us any more.
+    await this.#portal?.stop();
+    await this.#sockets.stop();
+    await this.#health?.shutdown();
+  }
+
+  #handlePortalEvent(event: ChannelEvent): void {
+    switch (event.type) {
+      case "joined":
+        return this.#session.handlePortalJoined();
+      case "hiccup":
+        this.#log.debug("portal cannot be reached", { reason: event.reason });
+        return this.#session.handlePortalLost();
+      case "message": {
+        const message = decodeRelayInbound(event.event, event.payload);
+        if (message.ok) this.#session.handlePortal(message.value);
+        else this.#log.debug("portal message not understood", { event: event.event, reason: message.reason });
+        return;
+      }
+      case "fatal":
+        void this.#stop(event.fault);
+        return;
+    }
+  }
+
+  #serveHealth(address: SocketAddress): Deno.HttpServer<Deno.NetAddr> {
+    const isReady = () => this.#portal === undefined || this.#session.isReady;
+    const handler = ({ url, method }: Request): Response => {
+      if (method !== "GET" && method !== "HEAD") return answer(405, "method not allowed");
+      switch (new URL(url).pathname) {
+        case "/healthz":
+          return answer(200, "ok");
+        case "/readyz":
+          return isReady() ? answer(200, "ready") : answer(503, "not connected to the portal");
+        default:
+          return answer(404, "not found");
+      }
+    };
+    try {
+      return Deno.serve(
+        {
+          hostname: address.ip.toString(),
+          port: address.port,
+          onListen() {},
+          onError: () => answer(500, "error"),
+        },
+        handler,
+      );
+    } catch (cause) {
+      throw new Fault("unexpected", `Cannot answer health checks on TCP ${address}`, {
+        cause,
+        next: "Choose another address for health checks, or end the program that uses this one.",
+      });
+    }
+  }
+}
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+function answer(status: number, text: string): Response {
+  return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain" } });
+}
+
+function checkAddresses(
+  { publicAddress, bindAddress = {} }: RelayOptions,
+  families: readonly Family[],
+): void {
+  if (families.length === 0) {
+    throw new Fault("usage", "Cannot start a relay without a public IPv4 or IPv6 address");
+  }
+  for (const family of FAMILIES) {
+    for (const ip of [publicAddress[family], bindAddress[family]]) {
+      if (ip !== undefined && ip.family !== family) {
+        throw new Fault("usage", `Cannot use ${ip} as an IPv${family} address`);
+      }
+    }
+    if (publicAddress[family]?.isUnspecified || publicAddress[family]?.isMulticast) {
+      throw new Fault(
+        "usage",
+        `Cannot use ${publicAddress[family]} as a public address: nobody can send to it`,
+      );
+    }
+  }
+}
+
+function checkPorts(listenPort: number, lowestPort: number, highestPort: number): void {
+  for (const port of [listenPort, lowestPort, highestPort]) {
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+      throw new Fault("usage", `Cannot use ${port} as a port`);
+    }
+  }
+  if (lowestPort > highestPort) {
+    throw new Fault(
+      "usage",
+      `Cannot allocate ports from ${lowestPort} to ${highestPort}: the range is empty`,
+    );
+  }
+}
