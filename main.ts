@@ -5,16 +5,17 @@
 
 import type { CliContext, Host } from "./cli/context.ts";
 import { run } from "./cli/mod.ts";
+import { openLog } from "./io/open_log.ts";
 import { listenSignals, textStream } from "./io/process_context.ts";
 import { Fault } from "./lib/base/fault.ts";
 import { silentLog } from "./lib/base/log.ts";
 
 const host: Host = {
-  openLog: () => silentLog,
+  openLog,
   readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
-  checkClient: () => Promise.reject(missing()),
-  startClient: () => Promise.reject(missing()),
-  startGateway: () => Promise.reject(missing()),
+  checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
+  startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
+  startGateway: async (config, log) => (await import("./io/gateway.ts")).startGateway(config, log),
   startRelay: () => Promise.reject(missing()),
   startPortal: () => Promise.reject(missing()),
   startDev: () => Promise.reject(missing()),
