@@ -31,6 +31,7 @@ export interface GatewayNode<Status = unknown> {
   ): { readonly peerId: string; readonly packet: Uint8Array } | undefined;
   closeConnection(peerId: string, now: Instant): void;
   sayGoodbye(peerId: string, packet: Uint8Array, now: Instant): void;
+  close(now: Instant): void;
   handleTimeout(now: Instant): void;
   pollTimeout(): Wake | undefined;
   pollDatagram(): Datagram | undefined;

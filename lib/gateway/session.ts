@@ -5,7 +5,6 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { fromBase64 } from "../base/bytes.ts";
 import type { CryptoProvider } from "../base/crypto.ts";
 import type { Datagram } from "../base/datagram.ts";
 import { IpAddress, SocketAddress } from "../base/ip.ts";
@@ -19,23 +18,17 @@ import type { ResolvedAddresses } from "../nat/proxy_map.ts";
 import type { KeyPair } from "../node/connection.ts";
 import { Node } from "../node/node.ts";
 import type { RelayConfig } from "../node/relays.ts";
-import { resourceFromGatewayView } from "../resource/resource.ts";
 import { buildUnreachable } from "../wire/icmp.ts";
 import { IpPacket } from "../wire/ip.ts";
 import { decodeControl, encodeControl } from "../wire/p2p_control.ts";
-import type { Authorization, Relay } from "../wire/portal/common.ts";
-import type {
-  CreateAuthorization,
-  GatewayInbound,
-  GatewayInit,
-  GatewayOutbound,
-  GatewayResource,
-} from "../wire/portal/gateway.ts";
+import type { Relay } from "../wire/portal/common.ts";
+import type { GatewayInbound, GatewayInit, GatewayOutbound } from "../wire/portal/gateway.ts";
+import { Access } from "./access.ts";
 import type { ClientPeer, TunnelAddresses } from "./client_peer.ts";
 import { GatewayDnsServer } from "./dns_server.ts";
 import type { ResolveRequest } from "./domain_mapper.ts";
 import { DomainMapper } from "./domain_mapper.ts";
-import type { ClientRemovalReason, GatewayEvent, RevocationReason } from "./event.ts";
+import type { GatewayEvent } from "./event.ts";
 import type { GatewayNode } from "./node_port.ts";
 import { PortalOutbox } from "./outbox.ts";
 import { PeerTable } from "./peer_table.ts";
@@ -61,9 +54,12 @@ export class GatewaySession {
   readonly #mapper = new DomainMapper(this.#peers);
   readonly #dns: GatewayDnsServer;
   readonly #portal = new PortalOutbox();
+  readonly #access: Access;
   readonly #events = new Ring<GatewayEvent>(MAX_EVENTS);
   /** Packets of our own making for clients, sealed. */
   readonly #datagrams = new Ring<Datagram>(MAX_DATAGRAMS);
+  /** What the node had to send when it was shut down. */
+  readonly #lastWords: Datagram[] = [];
   readonly #drops = new Map<string, number>();
   readonly #view = new IpPacket();
   #own: TunnelAddresses | undefined;
@@ -75,6 +71,13 @@ export class GatewaySession {
     this.#wallClock = options.wallClock;
     this.#log = options.log;
     this.#dns = new GatewayDnsServer({ rng: options.rng });
+    this.#access = new Access({
+      node: this.#node,
+      peers: this.#peers,
+      portal: this.#portal,
+      wallClock: options.wallClock,
+      emit: (event) => this.#events.push(event),
+    });
   }
 
   /** The portal can be talked to: what waited for it is sent now. */
@@ -94,16 +97,16 @@ export class GatewaySession {
         this.#initialise(message.payload, now);
         break;
       case "create_authorization":
-        this.#authorize(message.payload, now);
+        this.#access.authorize(message.payload, now);
         break;
       case "reject_access":
-        this.#revoke(message.payload.client_id, message.payload.resource_id, "rejected", now);
+        this.#access.revoke(message.payload.client_id, message.payload.resource_id, "rejected", now);
         break;
       case "access_authorization_expiry_updated":
-        this.#setExpiry(message.payload);
+        this.#access.setExpiry(message.payload);
         break;
       case "resource_updated":
-        this.#updateFilters(message.payload);
+        this.#access.updateFilters(message.payload);
         break;
       case "ice_candidates":
         for (const candidate of message.payload.candidates) {
@@ -175,7 +178,7 @@ export class GatewaySession {
   }
 
   pollDatagram(): Datagram | undefined {
-    return this.#datagrams.shift() ?? this.#node.pollDatagram();
+    return this.#datagrams.shift() ?? this.#lastWords.shift() ?? this.#node.pollDatagram();
   }
 
   /** A gateway makes no packets for its TUN device on its own. */
@@ -211,13 +214,21 @@ export class GatewaySession {
     this.#node.handleTimeout(now);
     this.#mapper.handleTimeout(now);
     this.#dns.handleTimeout(now);
-    if (this.#nextPeerCheck !== undefined && now >= this.#nextPeerCheck) this.#checkPeers(now);
+    if (this.#nextPeerCheck !== undefined && now >= this.#nextPeerCheck) {
+      this.#nextPeerCheck = this.#access.handleTimeout(now);
+    }
     this.#settle(now);
   }
 
-  /** Says goodbye to all clients; the datagrams have to be sent before the process ends. */
+  /** Says goodbye to all clients and gives relays back; the datagrams have to be sent before the process ends. */
   shutdown(now: Instant): void {
-    for (const peer of [...this.#peers]) this.#removePeer(peer, "shutdown", now);
+    // Taken from the node one by one: its queue is bounded, and goodbyes by a relay must leave before it is given up.
+    for (const peer of [...this.#peers]) {
+      this.#access.remove(peer, "shutdown", now);
+      this.#keepLastWords();
+    }
+    this.#node.close(now);
+    this.#keepLastWords();
     this.#settle(now);
   }
 
@@ -267,7 +278,7 @@ export class GatewaySession {
         return undefined;
       case "goodbye":
         this.#node.closeConnection(peer.id, now);
-        this.#forget(peer, "goodbye");
+        this.#access.forget(peer, "goodbye");
         return undefined;
       case "domain-status":
         return this.#drop("control: not for gateways");
@@ -288,89 +299,7 @@ export class GatewaySession {
       this.#events.push({ type: "interface", ipv4, ipv6 });
     }
     this.#node.setRelays(relayConfigs(init.relays), now);
-    if (init.authorizations !== undefined) this.#resync(init.authorizations, now);
-  }
-
-  /** What the portal does not list any more was taken back while we were away. */
-  #resync(authorizations: readonly Authorization[], now: Instant): void {
-    const listed = new Set(authorizations.map(({ client_id, resource_id }) => `${client_id} ${resource_id}`));
-    for (const peer of [...this.#peers]) {
-      for (const { resource } of [...peer.authorizations]) {
-        const isListed = listed.has(`${peer.id} ${resource.id}`);
-        if (!isListed) this.#revoke(peer.id, resource.id, "not-listed", now);
-      }
-    }
-    for (const authorization of authorizations) this.#setExpiry(authorization);
-  }
-
-  #authorize(grant: CreateAuthorization, now: Instant): void {
-    const { client } = grant;
-    const outcome = this.#node.upsertConnection(client.id, {
-      remotePublicKey: keyBytes(client.public_key),
-      presharedKey: keyBytes(client.preshared_key),
-      localIce: grant.gateway_ice_credentials,
-      remoteIce: grant.client_ice_credentials,
-      controlling: false,
-    }, now);
-    if (!outcome.ok) {
-      this.#portal.requestRelays();
-      this.#events.push({ type: "authorization-refused", clientId: client.id, reason: outcome.reason });
-      return;
-    }
-    const resource = resourceFromGatewayView(grant.resource);
-    const expiresAt = this.#instantAt(grant.expires_at ?? undefined);
-    const addresses = { ipv4: IpAddress.from(client.ipv4), ipv6: IpAddress.from(client.ipv6) };
-    this.#peers.upsert(client.id, addresses).authorize(resource, expiresAt);
-    // Candidates wait in the node until `settle`, so the client learns of the grant first.
-    this.#portal.confirm(grant.ref);
-    this.#events.push({
-      type: "client-authorized",
-      clientId: client.id,
-      resourceId: resource.id,
-      resourceType: resource.type,
-      expiresAtMs: grant.expires_at === null ? undefined : grant.expires_at * 1000,
-    });
-  }
-
-  #revoke(clientId: string, resourceId: string, reason: RevocationReason, now: Instant): void {
-    const peer = this.#peers.get(clientId);
-    if (peer === undefined || !peer.removeResource(resourceId)) return;
-    this.#events.push({ type: "access-revoked", clientId, resourceId, reason });
-    if (peer.isEmpty) this.#removePeer(peer, "no-resources", now);
-  }
-
-  #setExpiry(authorization: Authorization): void {
-    const peer = this.#peers.get(authorization.client_id);
-    peer?.setExpiry(authorization.resource_id, this.#instantAt(authorization.expires_at));
-  }
-
-  #updateFilters(view: GatewayResource): void {
-    const { id, filters } = resourceFromGatewayView(view);
-    let clients = 0;
-    for (const peer of this.#peers) if (peer.setFilters(id, filters)) clients++;
-    if (clients > 0) this.#events.push({ type: "filters-changed", resourceId: id, clients });
-  }
-
-  #checkPeers(now: Instant): void {
-    let next: Wake | undefined;
-    for (const peer of [...this.#peers]) {
-      for (const resourceId of peer.handleTimeout(now)) {
-        this.#events.push({ type: "access-revoked", clientId: peer.id, resourceId, reason: "expired" });
-      }
-      if (peer.isEmpty) this.#removePeer(peer, "no-resources", now);
-      else next = earliest(next, peer.pollTimeout());
-    }
-    this.#nextPeerCheck = next?.at;
-  }
-
-  #removePeer(peer: ClientPeer, reason: ClientRemovalReason, now: Instant): void {
-    this.#node.sayGoodbye(peer.id, GOODBYE, now);
-    this.#forget(peer, reason);
-  }
-
-  #forget(peer: ClientPeer, reason: ClientRemovalReason): void {
-    this.#peers.remove(peer);
-    this.#events.push({ type: "client-removed", clientId: peer.id, reason });
+    if (init.authorizations !== undefined) this.#access.resync(init.authorizations, now);
   }
 
   /** Moves on what the parts have to say, after every input. */
@@ -424,13 +353,16 @@ export class GatewaySession {
     this.#datagrams.push({ ...datagram, payload: datagram.payload.slice() });
   }
 
+  #keepLastWords(): void {
+    const node = this.#node;
+    for (let datagram = node.pollDatagram(); datagram !== undefined; datagram = node.pollDatagram()) {
+      this.#lastWords.push({ ...datagram, payload: datagram.payload.slice() });
+    }
+  }
+
   #schedulePeerCheck(now: Instant): void {
     const at = now + PEER_CHECK_INTERVAL;
     if (this.#nextPeerCheck === undefined || at < this.#nextPeerCheck) this.#nextPeerCheck = at;
-  }
-
-  #instantAt(unixSeconds: number | undefined): Instant | undefined {
-    return unixSeconds === undefined ? undefined : this.#wallClock.instantAt(unixSeconds);
   }
 
   #drop(reason: string): undefined {
@@ -439,17 +371,9 @@ export class GatewaySession {
   }
 }
 
-const GOODBYE = encodeControl({ type: "goodbye" });
 const MAX_EVENTS = 1024;
 const MAX_DATAGRAMS = 1024;
 const PEER_CHECK_INTERVAL = seconds(1);
-
-/** Keys were checked when the message was decoded. */
-function keyBytes(text: string): Uint8Array {
-  const bytes = fromBase64(text);
-  assert(bytes?.length === 32, "keys of a decoded message have 32 bytes");
-  return bytes;
-}
 
 function relayConfigs(relays: readonly Relay[]): RelayConfig[] {
   return relays.flatMap((relay) =>

@@ -65,6 +65,10 @@ export class FakeNode implements GatewayNode {
     this.calls.push(`goodbye ${peerId} ${packet.length}`);
   }
 
+  close(): void {
+    this.calls.push("close");
+  }
+
   handleTimeout(): void {}
 
   pollTimeout(): undefined {}

@@ -442,6 +442,7 @@ Deno.test("GatewaySession says goodbye to everybody at shutdown", () => {
     "goodbye c1 48",
     "goodbye c2 48",
   ]);
+  assert.equal(h.node.calls.at(-1), "close");
   assert.deepEqual(h.session.status(0).clients, []);
 });
 
