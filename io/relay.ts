@@ -9,6 +9,7 @@ import type { ChannelEvent } from "../lib/channel/client.ts";
 import { RelaySession, type RelaySessionOptions, type RelayStatus } from "../lib/relay/session.ts";
 import { decodeRelayInbound } from "../lib/wire/portal/relay.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
+import { type HealthServer, serveHealth } from "./health.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { RelaySockets } from "./relay_sockets.ts";
 import { systemRng } from "./rng.ts";
@@ -103,7 +104,7 @@ class RunningRelay implements Relay {
   readonly #session: RelaySession;
   readonly #sockets: RelaySockets;
   readonly #portal: PortalConnection | undefined;
-  readonly #health: Deno.HttpServer<Deno.NetAddr> | undefined;
+  readonly #health: HealthServer | undefined;
   readonly #end = Promise.withResolvers<void>();
   readonly #log: Log;
   #stopping: Promise<void> | undefined;
@@ -127,8 +128,9 @@ class RunningRelay implements Relay {
       });
     }
     if (options.healthAddress !== undefined) {
-      this.#health = this.#serveHealth(options.healthAddress);
-      this.healthPort = this.#health.addr.port;
+      const isReady = () => this.#portal === undefined || session.isReady;
+      this.#health = serveHealth(options.healthAddress, isReady);
+      this.healthPort = this.#health.port;
     }
     this.#portal?.start();
     sockets.run().catch((cause) => this.#stop(new Fault("unexpected", "Cannot go on relaying", { cause })));
@@ -158,7 +160,7 @@ class RunningRelay implements Relay {
     // First of all nobody shall be sent to us any more.
     await this.#portal?.stop();
     await this.#sockets.stop();
-    await this.#health?.shutdown();
+    await this.#health?.stop();
   }
 
   #handlePortalEvent(event: ChannelEvent): void {
@@ -179,44 +181,9 @@ class RunningRelay implements Relay {
         return;
     }
   }
-
-  #serveHealth(address: SocketAddress): Deno.HttpServer<Deno.NetAddr> {
-    const isReady = () => this.#portal === undefined || this.#session.isReady;
-    const handler = ({ url, method }: Request): Response => {
-      if (method !== "GET" && method !== "HEAD") return answer(405, "method not allowed");
-      switch (new URL(url).pathname) {
-        case "/healthz":
-          return answer(200, "ok");
-        case "/readyz":
-          return isReady() ? answer(200, "ready") : answer(503, "not connected to the portal");
-        default:
-          return answer(404, "not found");
-      }
-    };
-    try {
-      return Deno.serve(
-        {
-          hostname: address.ip.toString(),
-          port: address.port,
-          onListen() {},
-          onError: () => answer(500, "error"),
-        },
-        handler,
-      );
-    } catch (cause) {
-      throw new Fault("unexpected", `Cannot answer health checks on TCP ${address}`, {
-        cause,
-        next: "Choose another address for health checks, or end the program that uses this one.",
-      });
-    }
-  }
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
-
-function answer(status: number, text: string): Response {
-  return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain" } });
-}
 
 function checkAddresses(
   { publicAddress, bindAddress = {} }: RelayOptions,

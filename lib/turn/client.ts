@@ -6,7 +6,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Datagram } from "../base/datagram.ts";
-import type { AddressKey, Family, SocketAddress } from "../base/ip.ts";
+import type { Family, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Rng } from "../base/rng.ts";
 import { earliest, type Instant, seconds, type Wake } from "../base/time.ts";
@@ -22,6 +22,7 @@ import type { AllocationEvent, AllocationInput, LossReason } from "./allocation_
 import { longTermKey, REALM } from "./auth.ts";
 import { Channels } from "./channels.ts";
 import { type Dialect, Exchange, type Outcome } from "./exchange.ts";
+import { PeerQueue } from "./peer_queue.ts";
 import type { Request } from "./requests.ts";
 import { PATIENT, SINGLE } from "./transactions.ts";
 
@@ -76,8 +77,7 @@ export class Allocation {
   /** The address of the relay that answered first: requests and data go there. */
   #active: RelayPath | undefined;
   #rttMs: number | undefined;
-  /** Binds asked for while there is no allocation; the oldest is forgotten first. */
-  #buffered = new Map<AddressKey, SocketAddress>();
+  readonly #buffered = new PeerQueue(MAX_BUFFERED_BINDS);
   #detours = 0;
   #detoursSince = -Infinity;
   #failures = 0;
@@ -209,7 +209,7 @@ export class Allocation {
     this.#end("closed", now);
     if (allocated) this.#request({ type: "refresh", lifetime: 0 }, now);
     this.#exchange.clear();
-    this.#buffered.clear();
+    this.#buffered.takeAll();
     this.#state = { type: "closed" };
   }
 
@@ -340,9 +340,7 @@ export class Allocation {
       if (address !== undefined) this.#events.push({ type: "relayed", address });
     }
     this.#log.debug("relay allocated", { relay: this.id, v4, v6, lifetimeSeconds: lifetime });
-    const buffered = this.#buffered;
-    this.#buffered = new Map();
-    for (const peer of buffered.values()) this.bindChannel(peer, now);
+    for (const peer of this.#buffered.takeAll()) this.bindChannel(peer, now);
   }
 
   #handleRefreshed(lifetime: number | undefined, now: Instant): void {
@@ -364,7 +362,7 @@ export class Allocation {
         if (code === 437) {
           return this.#detour(now, () => this.#request({ type: "refresh", lifetime: 0 }, now));
         }
-        this.#buffered.clear();
+        this.#buffered.takeAll();
         return this.#wait("refused", now);
       case "refresh":
         this.#end("mismatch", now);
@@ -444,7 +442,7 @@ export class Allocation {
 
   #suspend(reason: LossReason, now: Instant): void {
     this.#end(reason, now);
-    this.#buffered.clear();
+    this.#buffered.takeAll();
     this.#state = { type: "suspended" };
     this.#events.push({ type: "failed", reason, suspended: true });
     this.#log.warn("relay cannot be used", { relay: this.id, reason });
@@ -452,13 +450,7 @@ export class Allocation {
 
   #buffer(peer: SocketAddress): void {
     if (this.#state.type === "suspended" || this.#state.type === "closed") return;
-    this.#buffered.delete(peer.key);
-    this.#buffered.set(peer.key, peer);
-    if (this.#buffered.size <= MAX_BUFFERED_BINDS) return;
-    for (const oldest of this.#buffered.keys()) {
-      this.#buffered.delete(oldest);
-      return;
-    }
+    this.#buffered.push(peer);
   }
 
   #request(request: Request, now: Instant, schedule = PATIENT): void {
