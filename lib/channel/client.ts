@@ -24,6 +24,7 @@ import {
   type PhoenixFrame,
   SOCKET_TOPIC,
 } from "../wire/phoenix.ts";
+import { endCause, endFault, isTokenLost } from "./ending.ts";
 import { decodeProblem, retryAfter } from "./problem.ts";
 
 export type ChannelTopic = "client" | "gateway" | "relay";
@@ -317,12 +318,8 @@ export class PortalChannel {
       ? payload.reason
       : undefined;
     if (reason !== "token_expired") return void this.#ignoredFrames++;
-    this.#end(
-      new Fault("expired", "The portal ended this session: the token expired or was revoked", {
-        next: this.#howToGetToken(),
-      }),
-      true,
-    );
+    const cause = endCause((payload as { readonly cause?: unknown }).cause);
+    this.#end(endFault(cause, this.#howToGetToken()), isTokenLost(cause));
   }
 
   #handleRefusal(end: Extract<SocketEnd, { type: "refused" }>, now: Instant): void {
@@ -332,6 +329,12 @@ export class PortalChannel {
       const message = discardToken
         ? `The portal does not accept the token: ${problem.code}`
         : "The portal, or a proxy before it, refused access with HTTP status 401";
+      if (discardToken && problem.cause === "expired") {
+        const fault = new Fault("expired", "The portal does not accept the token: the token expired", {
+          next: this.#howToGetToken(),
+        });
+        return this.#end(fault, true);
+      }
       const next = discardToken
         ? this.#howToGetToken()
         : "Check the portal's URL and any HTTP proxy on the way.";

@@ -1,11 +1,14 @@
 /** What a refused upgrade says: problem details (RFC 9457) and `Retry-After` (RFC 9110 §10.2.3). */
 
 import { type Duration, minutes, seconds } from "../base/time.ts";
+import { type EndCause, endCause } from "./ending.ts";
 
 export interface Problem {
   /** The portal's own word for the cause, such as "invalid_token". */
   readonly code: string | undefined;
   readonly detail: string | undefined;
+  /** Why a token is refused; only portals of this program say it. */
+  readonly cause: EndCause | undefined;
 }
 
 /** Returns the problem in `body`, or undefined if the answer is not `application/problem+json`. */
@@ -17,6 +20,7 @@ export function decodeProblem(contentType: string | undefined, body: string): Pr
     return {
       code: "code" in value && typeof value.code === "string" ? value.code.slice(0, 100) : undefined,
       detail: "detail" in value && typeof value.detail === "string" ? value.detail.slice(0, 500) : undefined,
+      cause: "cause" in value ? endCause(value.cause) : undefined,
     };
   } catch {
     return undefined;
@@ -24,8 +28,14 @@ export function decodeProblem(contentType: string | undefined, body: string): Pr
 }
 
 /** Returns the text of a problem document. */
-export function encodeProblem(status: number, title: string, code: string, detail: string): string {
-  return JSON.stringify({ type: "about:blank", title, status, detail, code });
+export function encodeProblem(
+  status: number,
+  title: string,
+  code: string,
+  detail: string,
+  cause?: EndCause,
+): string {
+  return JSON.stringify({ type: "about:blank", title, status, detail, code, cause });
 }
 
 /**

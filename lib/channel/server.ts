@@ -3,6 +3,7 @@
  * (`lib/portal/portal.ts`) owns one for each connection. portal-protocol §1.3 – §1.7.
  */
 
+import type { EndCause } from "./ending.ts";
 import { type Duration, type Instant, seconds, type Wake } from "../base/time.ts";
 import {
   decodeFrame,
@@ -106,10 +107,10 @@ export class ServerChannel {
     if (this.#state === "joined") this.#reply(this.#topic, ref, reply);
   }
 
-  /** Tells the peer that its token is worthless, and closes. Peers take it as final. */
-  disconnect(): void {
+  /** Tells the peer that its session is over, and closes. Peers take it as final. */
+  disconnect(cause: EndCause): void {
     if (this.#state === "closed") return;
-    this.#transmit(this.#topic, PhoenixEvent.disconnect, { reason: "token_expired" }, undefined);
+    this.#transmit(this.#topic, PhoenixEvent.disconnect, { reason: "token_expired", cause }, undefined);
     this.close(1000);
   }
 

@@ -7,6 +7,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toHex, utf8 } from "../base/bytes.ts";
 import { IpAddress } from "../base/ip.ts";
 import type { Duration, Instant } from "../base/time.ts";
+import type { EndCause } from "../channel/ending.ts";
 import { encodeProblem, PROBLEM_TYPE } from "../channel/problem.ts";
 import type { SocketVersion } from "../wire/portal/common.ts";
 import { isAccountable } from "./access.ts";
@@ -61,10 +62,11 @@ export function admit(
     return refusal(401, "Unauthorized", "missing_token", "The request carries no token");
   }
   const token = directory.tokenByText(text);
-  const isUsable = token !== undefined && token.kind === route.role && isAccountable(directory, token) &&
-    (token.expiresAt === undefined || token.expiresAt > unixSeconds);
-  if (!isUsable) {
-    return refusal(401, "Unauthorized", "invalid_token", "The token is unknown, expired or of another kind");
+  if (token === undefined || token.kind !== route.role || !isAccountable(directory, token)) {
+    return refusal(401, "Unauthorized", "invalid_token", "The token is unknown, disabled or of another kind");
+  }
+  if (token.expiresAt !== undefined && token.expiresAt <= unixSeconds) {
+    return refusal(401, "Unauthorized", "invalid_token", "The token expired", {}, "expired");
   }
   const { role, version } = route;
   return role === "relay" ? admitRelay(request, token) : admitDevice(request, token, role, version);
@@ -77,12 +79,13 @@ export function refusal(
   code: string,
   detail: string,
   headers: Readonly<Record<string, string>> = {},
+  cause?: EndCause,
 ): Refusal {
   return {
     type: "refuse",
     status,
     headers: { "content-type": `${PROBLEM_TYPE}; charset=utf-8`, ...headers },
-    body: encodeProblem(status, title, code, detail),
+    body: encodeProblem(status, title, code, detail, cause),
   };
 }
 

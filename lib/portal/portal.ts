@@ -6,6 +6,7 @@
 import { type Log, silentLog } from "../base/log.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Duration, earliest, type Instant, seconds, type Wake, type WallClock } from "../base/time.ts";
+import type { EndCause } from "../channel/ending.ts";
 import { ServerChannel, type ServerChannelAction, type ServerChannelEvent } from "../channel/server.ts";
 import { decodeClientOutbound } from "../wire/portal/client.ts";
 import { decodeGatewayOutbound } from "../wire/portal/gateway.ts";
@@ -168,7 +169,7 @@ export class Portal {
     for (const peer of this.#peers.values()) {
       peer.channel.handleTimeout(now);
       const expiry = this.#tokenExpiry(peer);
-      if (expiry !== undefined && now >= expiry.at) this.#sendAway(peer, now);
+      if (expiry !== undefined && now >= expiry.at) this.#sendAway(peer, "expired", now);
     }
     if (now >= this.#recomputedAt + RECOMPUTE_INTERVAL) this.#recompute(now);
   }
@@ -252,7 +253,7 @@ export class Portal {
     const isSameProcess = old.role !== "relay" && peer.role !== "relay" && old.publicKey === peer.publicKey;
     // A process that came back must not be told to sign out; another one with the same identity must not fight on.
     if (isSameProcess || old.role === "relay") old.channel.stop();
-    else old.channel.disconnect();
+    else old.channel.disconnect("replaced");
   }
 
   #handleMessage(
@@ -398,7 +399,9 @@ export class Portal {
     for (const peer of this.#peers.values()) {
       if (peer.channel.isClosed) continue;
       const token = this.#directory.get("tokens", peer.tokenId);
-      if (token === undefined || !this.#isValid(token, now)) this.#sendAway(peer, now);
+      if (token === undefined) this.#sendAway(peer, "revoked", now);
+      else if (this.#isExpired(token, now)) this.#sendAway(peer, "expired", now);
+      else if (!isAccountable(this.#directory, token)) this.#sendAway(peer, "disabled", now);
       else if (peer.role !== "relay" && this.#directory.get("devices", peer.deviceId) === undefined) {
         // The device was deleted: its owner may come back as a new one.
         peer.channel.stop();
@@ -409,14 +412,13 @@ export class Portal {
   }
 
   /** The token is worthless now. */
-  #sendAway(peer: AnyPeer, now: Instant): void {
-    peer.channel.disconnect();
+  #sendAway(peer: AnyPeer, cause: EndCause, now: Instant): void {
+    peer.channel.disconnect(cause);
     this.#leave(peer, now);
   }
 
-  #isValid(token: Token, now: Instant): boolean {
-    if (token.expiresAt !== undefined && token.expiresAt <= this.#unixSeconds(now)) return false;
-    return isAccountable(this.#directory, token);
+  #isExpired(token: Token, now: Instant): boolean {
+    return token.expiresAt !== undefined && token.expiresAt <= this.#unixSeconds(now);
   }
 
   #tokenExpiry(peer: AnyPeer): Wake | undefined {

@@ -229,6 +229,16 @@ Deno.test("PortalChannel takes only HTTP 401 as fatal, and discards the token on
   }
 });
 
+Deno.test("PortalChannel tells that a refused token has expired", () => {
+  const machine = channel();
+  const headers = { "content-type": "application/problem+json" };
+  const body = encodeProblem(401, "Unauthorized", "invalid_token", "", "expired");
+  machine.handleClosed({ type: "refused", status: 401, headers, body }, 0);
+  const [event] = events(machine);
+  assert(event?.type === "fatal" && event.discardToken);
+  assert.equal(event.fault.code, "expired");
+});
+
 Deno.test("PortalChannel takes an error reply to the join as fatal", () => {
   const machine = channel();
   machine.handleOpen(0);
@@ -262,6 +272,26 @@ Deno.test("PortalChannel takes token_expired as fatal, other reasons to disconne
   assert(event?.type === "fatal" && event.discardToken);
   assert.equal(event.fault.code, "expired");
   assert.deepEqual(actions(machine), [{ type: "close", code: 1000 }]);
+});
+
+Deno.test("PortalChannel tells a revoked token from an expired one where the portal does", () => {
+  for (
+    const [cause, code, discardToken] of [
+      ["expired", "expired", true],
+      ["revoked", "rejected", true],
+      ["disabled", "rejected", false],
+      ["replaced", "rejected", false],
+      ["toString", "expired", true],
+      [7, "expired", true],
+    ] as const
+  ) {
+    const machine = joined();
+    const payload = JSON.stringify({ reason: "token_expired", cause });
+    machine.handleText(`{"topic":"client","event":"disconnect","payload":${payload}}`, 0);
+    const [event] = events(machine);
+    assert(event?.type === "fatal");
+    assert.deepEqual([event.fault.code, event.discardToken], [code, discardToken]);
+  }
 });
 
 Deno.test("PortalChannel reconnects after phx_close, and ignores phx_error", () => {

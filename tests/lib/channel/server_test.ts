@@ -60,9 +60,14 @@ Deno.test("ServerChannel closes a silent socket after its idle limit, not before
 
 Deno.test("ServerChannel.disconnect tells the reason before it closes", () => {
   const channel = new ServerChannel({ topic: "gateway", now: 0 });
-  channel.disconnect();
+  channel.disconnect("revoked");
   assert.deepEqual(sent(channel), [
-    { topic: "gateway", event: "disconnect", payload: { reason: "token_expired" }, ref: null },
+    {
+      topic: "gateway",
+      event: "disconnect",
+      payload: { reason: "token_expired", cause: "revoked" },
+      ref: null,
+    },
     { type: "close", code: 1000 },
   ]);
 });
