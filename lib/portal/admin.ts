@@ -235,7 +235,12 @@ function describePeer(directory: Directory, wallClock: WallClock, peer: AnyPeer)
     return { id, name, ipv4: peer.ipv4?.toString(), ipv6: peer.ipv6?.toString(), port, ...shared };
   }
   const device = directory.get("devices", peer.deviceId);
-  return { ...(device === undefined ? { id: peer.deviceId } : redact("devices", device)), ...shared };
+  const { publicKey } = peer;
+  return {
+    ...(device === undefined ? { id: peer.deviceId } : redact("devices", device)),
+    publicKey,
+    ...shared,
+  };
 }
 
 function complain(status: number, message: string): AdminAnswer {
