@@ -148,7 +148,9 @@ install_packages() {
     fail "apt-get could not install$missing; its words are above"
   list_installed >"$temporary/after"
   LC_ALL=C comm -13 "$temporary/before" "$temporary/after" >"$temporary/new"
-  while read -r package; do record "package $package"; done <"$temporary/new"
+  while read -r package; do
+    case " $wanted " in *" $package "*) record "package $package" ;; *) record "dependency $package" ;; esac
+  done <"$temporary/new"
   # The tests start their own TURN server; Debian's package would start one at every boot.
   if grep -qx coturn "$temporary/new" && have systemctl; then
     as_root systemctl disable --quiet coturn.service >/dev/null 2>&1 || true
@@ -161,7 +163,7 @@ is_installed() {
 }
 
 list_installed() {
-  dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p' | LC_ALL=C sort
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | LC_ALL=C sort -u
 }
 
 # Debian's packages start their services when they are installed, unless this file says no.
@@ -261,7 +263,6 @@ warm_cache() {
 uninstall_all() {
   [ -e "$prefix/manifest" ] || { say "Nothing to take back: there is no $prefix/manifest."; return 0; }
   cp "$prefix/manifest" "$temporary/manifest"
-  packages=$(sed -n 's/^package //p' "$temporary/manifest" | tr '\n' ' ')
   remove_packages
   sed -n 's/^file //p' "$temporary/manifest" | while read -r path; do
     rm -f "$path"
@@ -277,34 +278,43 @@ uninstall_all() {
 }
 
 remove_packages() {
-  here=""
-  for package in $packages; do
-    ! is_installed "$package" || here="$here $package"
-  done
-  [ -n "$here" ] || return 0
-  need_root "Removing the Debian packages$here"
-  # What something else has come to need since stays.
-  gone=""
-  if removes_only_ours $here; then
-    gone=$here
-  else
-    for package in $here; do
+  asked=$(still_here package)
+  brought=$(still_here dependency)
+  [ -n "$asked$brought" ] || return 0
+  need_root "Removing the Debian packages$asked"
+  gone="$asked$brought"
+  # What something else has come to need since stays. Asking package by package would take minutes.
+  # shellcheck disable=SC2086 # lists of words
+  if ! removes_only_ours $gone; then
+    gone=""
+    for package in $asked; do
       if removes_only_ours "$package"; then gone="$gone $package"; else say "Kept $package: other packages need it now."; fi
     done
+    say "Kept what the packages brought with them: others need some of it. apt-get autoremove removes the rest."
   fi
   [ -n "$gone" ] || return 0
-  agree "These Debian packages were installed by this script and will be removed:$gone."
+  agree "$(count $gone) Debian packages that this script installed will be removed:$asked, and what they brought."
   # shellcheck disable=SC2086 # a list of words
   quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get purge --yes -o DPkg::Lock::Timeout=120 $gone ||
-    fail "apt-get could not remove$gone; its words are above"
-  say "Removed the packages$gone"
+    fail "apt-get could not remove$asked; its words are above"
+  # shellcheck disable=SC2086
+  say "Removed $(count $gone) packages."
 }
 
+# Prints the packages of one kind that the manifest names and that are still there, each after a space.
+still_here() {
+  sed -n "s/^$1 //p" "$temporary/manifest" | LC_ALL=C sort >"$temporary/named"
+  list_installed | LC_ALL=C comm -12 "$temporary/named" - | while read -r package; do printf ' %s' "$package"; done
+}
+
+count() { printf '%s' "$#"; }
+
 removes_only_ours() {
-  LC_ALL=C apt-get --simulate purge "$@" 2>/dev/null | sed -n 's/^\(Remv\|Purg\) \([^ ]*\).*/\2/p' >"$temporary/would"
+  LC_ALL=C apt-get --simulate purge "$@" 2>/dev/null |
+    sed -n 's/^Remv \([^ :]*\).*/\1/p; s/^Purg \([^ :]*\).*/\1/p' >"$temporary/would"
   [ -s "$temporary/would" ] || return 1
   while read -r package; do
-    case " $here " in *" $package "*) ;; *" ${package%%:*} "*) ;; *) return 1 ;; esac
+    case " $asked $brought " in *" $package "*) ;; *) return 1 ;; esac
   done <"$temporary/would"
 }
 
