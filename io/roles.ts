@@ -1,0 +1,68 @@
+/** Relay and portal in the form in which the command line runs a role: told by a configuration, ready, done, stopped. */
+
+import { platform as thisPlatform } from "../ffi/mod.ts";
+import { Fault } from "../lib/base/fault.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { PortalConfig, RelayConfig } from "../lib/control/config.ts";
+import { openEvents } from "./events.ts";
+import { runPortal } from "./portal.ts";
+import { startRelay } from "./relay.ts";
+
+/** A role that runs. */
+export interface RunningRole {
+  readonly ready: Promise<void>;
+  readonly done: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a relay. It is ready when the portal knows it. */
+export async function runRelay(config: RelayConfig, log: Log): Promise<RunningRole> {
+  const events = openEvents();
+  const relay = await startRelay({
+    publicAddress: { 4: config.publicIp4, 6: config.publicIp6 },
+    bindAddress: { 4: config.bindIp4, 6: config.bindIp6 },
+    listenPort: config.port,
+    lowestPort: config.lowestPort,
+    highestPort: config.highestPort,
+    name: config.name,
+    portal: { url: config.apiUrl, token: config.token },
+    healthAddress: config.healthAddress,
+    platform: await thisPlatform(),
+    log,
+  });
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => {});
+  const timer = setInterval(() => {
+    const { portal } = relay.status();
+    if (portal !== "joined" && portal !== "initialised") return;
+    clearInterval(timer);
+    events.emit({ event: "portal-connected" });
+    const listening = [config.publicIp4, config.publicIp6].filter((ip) => ip !== undefined);
+    events.emit({ event: "ready", listening: listening.map((ip) => `${ip}`) });
+    log.info("ready", { port: config.port });
+    ready.resolve();
+  }, JOIN_INTERVAL_MS);
+  const done = relay.done.finally(() => {
+    clearInterval(timer);
+    ready.reject(new Fault("unexpected", "The relay was stopped before it was ready"));
+    events.emit({ event: "stopped" });
+    events.close();
+  });
+  done.catch(() => {});
+  return { ready: ready.promise, done, stop: () => relay.stop() };
+}
+
+/** Starts a portal; tells programs what `runPortal` tells people. */
+export async function runPortalRole(config: PortalConfig, log: Log): Promise<RunningRole> {
+  const events = openEvents();
+  const portal = await runPortal(config, log);
+  const { listen, adminSocket } = config;
+  events.emit({ event: "ready", listening: listen.toString(), adminSocket });
+  const done = portal.done.finally(() => {
+    events.emit({ event: "stopped" });
+    events.close();
+  });
+  return { ready: portal.ready, done, stop: () => portal.stop() };
+}
+
+const JOIN_INTERVAL_MS = 50;
