@@ -36,7 +36,7 @@ export function serveAdmin(
   };
   removeStale(path);
   // The socket must never exist with wider permissions, not even for a moment.
-  const umask = Deno.umask(0o177);
+  const umask = Deno.build.os === "windows" ? undefined : Deno.umask(0o177);
   try {
     const server = Deno.serve({
       path,
@@ -56,7 +56,7 @@ export function serveAdmin(
       { cause },
     );
   } finally {
-    Deno.umask(umask);
+    if (umask !== undefined) Deno.umask(umask);
   }
 }
 

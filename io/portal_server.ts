@@ -53,6 +53,15 @@ export interface PortalServer {
 /** Starts a portal. Throws a `Fault` if database, seed or address cannot be used. */
 export async function startPortal(options: PortalServerOptions): Promise<PortalServer> {
   const store = new SqliteStore(options.database ?? ":memory:");
+  try {
+    return await start(options, store);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+async function start(options: PortalServerOptions, store: SqliteStore): Promise<PortalServer> {
   const wallClock = readWallClock();
   const directory = new Directory(store, systemRng);
   const issued = store.transaction(() => sow(directory, options.seed));
@@ -75,7 +84,11 @@ export async function startPortal(options: PortalServerOptions): Promise<PortalS
   const stop = () =>
     stopping ??= (async () => {
       await driver.stop();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        // Somebody's idle keep-alive connection is no reason to stay.
+        server.closeAllConnections();
+      });
       await admin?.stop();
       store.close();
       stopped.resolve();

@@ -109,12 +109,15 @@ export class Directory {
     identity: Pick<Device, "accountId" | "role" | "ownerId" | "externalId" | "name">,
     unixSeconds: number,
   ): Device {
-    const known = this.find(
-      "devices",
-      (device) =>
-        device.role === identity.role && device.ownerId === identity.ownerId &&
-        device.externalId === identity.externalId,
+    const siblings = this.all("devices").filter((device) =>
+      device.role === identity.role && device.ownerId === identity.ownerId
     );
+    const known = siblings.find((device) => device.externalId === identity.externalId);
+    if (known === undefined && siblings.length >= MAX_DEVICES_PER_OWNER) {
+      // Containers that come with a new identity each time would fill the table.
+      const oldest = siblings.reduce((one, other) => other.lastSeenAt < one.lastSeenAt ? other : one);
+      this.remove("devices", oldest.id);
+    }
     const device: Device = known !== undefined
       ? { ...known, name: identity.name, lastSeenAt: unixSeconds }
       : {
@@ -161,4 +164,5 @@ const DEPENDENTS: Partial<Record<TableName, readonly (readonly [TableName, strin
   resources: [["policies", "resourceId"]],
 };
 
+const MAX_DEVICES_PER_OWNER = 1000;
 const SALT_SETTING = "token_salt";

@@ -272,6 +272,7 @@ export class Grants {
         local_ice_credentials: ice.initiator,
         remote_ice_credentials: ice.receiver,
         ice_role: "controlling",
+        resource_id: resource.id,
       },
     });
   }

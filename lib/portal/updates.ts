@@ -52,6 +52,8 @@ export class Updates {
         relays: this.#relays.assign(client),
         authorizations: this.#grants.liveFor(client.deviceId, now),
         flow_logs: FLOW_LOGS,
+        account_slug: account.slug,
+        actor_name: this.#directory.get("actors", device.ownerId)?.name ?? "",
       },
     });
   }

@@ -282,7 +282,7 @@ Deno.test("callAdmin manages a running portal over its private socket, down to s
   assert.equal((await callAdmin(adminSocket, "DELETE", "/v1/resources/Übersicht & more")).status, 200);
   await client.clientMessage("resource_deleted");
   assert.equal((await callAdmin(adminSocket, "DELETE", "/v1/tokens/client Ada")).status, 200);
-  assert.equal((await client.event("fatal")).fault.code, "expired");
+  assert.equal((await client.event("fatal")).fault.code, "rejected");
   await callAdmin(adminSocket, "POST", "/v1/shutdown");
   await server.stopped;
   await assert.rejects(callAdmin(adminSocket, "GET", "/v1/status"), { name: "Fault", code: "not-running" });

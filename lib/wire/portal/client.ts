@@ -110,6 +110,9 @@ export const ClientInit = v.object({
   /** Inbound client-to-client grants of this device. */
   authorizations: lenientList(Authorization),
   flow_logs: absent(FlowLogs),
+  /** Who the client is signed in as; portals before autumn 2026 do not say. */
+  account_slug: absent(v.string()),
+  actor_name: absent(v.string()),
 });
 
 const Granted = withAlias(
@@ -149,6 +152,8 @@ const DeviceAccessAuthorized = v.object({
   ice_role: v.picklist(["controlling", "controlled"]),
   use_iceless: v.nullish(v.boolean(), false),
   flow_logs_ingest_token: absent(v.string()),
+  /** The pool that was asked for; present at the initiator only. */
+  resource_id: absent(Id),
   /** The three below are present at the target (controlled) only. */
   resource: absent(v.object({ id: Id, filters: Filters })),
   expires_at: absent(UnixSeconds),

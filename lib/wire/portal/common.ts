@@ -68,14 +68,6 @@ export function lenientList<T extends v.GenericSchema>(schema: T) {
   );
 }
 
-/** Returns a schema for a list in which one bad element spoils the message; null and nothing are the empty list. */
-export function strictList<T extends v.GenericSchema>(schema: T) {
-  return v.pipe(
-    v.nullish(v.array(schema), []),
-    v.transform((items): v.InferOutput<T>[] => items ?? []),
-  );
-}
-
 /** Returns a schema that copies `alias` to `key` if the latter is missing, then applies `schema`. */
 export function withAlias<T extends v.GenericSchema>(key: string, alias: string, schema: T) {
   return v.pipe(
@@ -117,17 +109,28 @@ export const LenientIpv6 = v.pipe(v.string(), v.transform(withoutMask), Ipv6Text
 
 const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535));
 
-/** An allowed kind of traffic. An empty list of filters allows everything. */
+/** An allowed kind of traffic. */
 export const Filter = v.variant("protocol", [
   v.object({ protocol: v.literal("icmp") }),
-  v.object({
-    protocol: v.picklist(["tcp", "udp"]),
-    port_range_start: v.nullish(Port, 0),
-    port_range_end: v.nullish(Port, 65535),
-  }),
+  v.pipe(
+    v.object({
+      protocol: v.picklist(["tcp", "udp"]),
+      port_range_start: v.nullish(Port, 0),
+      port_range_end: v.nullish(Port, 65535),
+    }),
+    v.check((filter) => filter.port_range_start <= filter.port_range_end),
+  ),
 ]);
-// One unreadable filter spoils its resource: skipping it could leave the empty list, which allows everything.
-export const Filters = strictList(Filter);
+/**
+ * Allowed kinds of traffic; the empty list allows everything. Unreadable ones are skipped, but a list of which nothing
+ * remains spoils its resource: it must not turn into one that allows everything.
+ */
+export const Filters = v.pipe(
+  v.nullish(v.array(v.unknown()), []),
+  v.transform((items) => ({ isEmpty: items.length === 0, filters: v.parse(lenientList(Filter), items) })),
+  v.check(({ isEmpty, filters }) => isEmpty || filters.length > 0),
+  v.transform(({ filters }) => filters),
+);
 
 export const Site = v.object({ id: Id, name: v.string() });
 

@@ -44,7 +44,15 @@ Deno.test("Portal sends a client its init with every mandatory field", () => {
   assert.equal(frame.ref, null);
   assert(decodeClientInbound(frame.event, frame.payload).ok);
   const init = client.expect("init");
-  assert.deepEqual(Object.keys(init), ["interface", "resources", "relays", "authorizations", "flow_logs"]);
+  assert.deepEqual(Object.keys(init), [
+    "interface",
+    "resources",
+    "relays",
+    "authorizations",
+    "flow_logs",
+    "account_slug",
+    "actor_name",
+  ]);
   assert.equal(init.interface.upstream_do53[0].ip, "10.20.0.53");
   assert.equal(init.interface.upstream_dns[0].address, "10.20.0.53:53");
   assert.equal(init.interface.search_domain, "corp.example");
@@ -467,7 +475,7 @@ Deno.test("Portal lets the last connection of a client win, and signs out a stra
   assert.equal(first.closeCode, 1000);
   assert(!first.take().some(({ event }) => event === "disconnect"));
   const third = world.client("ada-token", { key: 9 });
-  assert.deepEqual(second.expect("disconnect"), { reason: "token_expired" });
+  assert.deepEqual(second.expect("disconnect"), { reason: "token_expired", cause: "replaced" });
   assert.equal(third.closeCode, undefined);
   assert.equal(world.portal.presence.clients.size, 1);
 });
@@ -494,11 +502,11 @@ Deno.test("Portal disconnects when a token expires or is deleted", () => {
   world.advance(3_599_000);
   assert.equal(bob.closeCode, undefined);
   world.advance(1_000);
-  assert.deepEqual(bob.expect("disconnect"), { reason: "token_expired" });
+  assert.deepEqual(bob.expect("disconnect"), { reason: "token_expired", cause: "expired" });
   assert.equal(world.dial("/client/v2/websocket", "bob-token").refused?.status, 401);
   assert.equal(ada.closeCode, undefined);
   world.admin("DELETE", "/v1/tokens/client Ada");
-  assert.deepEqual(ada.expect("disconnect"), { reason: "token_expired" });
+  assert.deepEqual(ada.expect("disconnect"), { reason: "token_expired", cause: "revoked" });
 });
 
 Deno.test("Portal closes silent peers after 41 s, not before", () => {
@@ -588,6 +596,43 @@ Deno.test("Portal grants access between clients: target first, then initiator", 
   world.admin("POST", "/v1/resources", { name: "Lab", type: "static_device_pool", devices: [] });
   assert.equal(bob.expect("reject_access").resource_id, pool.id);
   assert.equal(ada.expect("client_device_access_denied").reason, "forbidden");
+});
+
+Deno.test("Portal keeps a bounded number of devices for each owner", () => {
+  const world = new World();
+  const account = world.portal.directory.all("accounts")[0]!;
+  const actor = world.portal.directory.find("actors", (it) => it.name === "Ada")!;
+  for (let count = 0; count < 1005; count++) {
+    const identity = { accountId: account.id, role: "client", ownerId: actor.id } as const;
+    world.portal.directory.device({ ...identity, externalId: `box-${count}`, name: "box" }, count);
+  }
+  const devices = world.portal.directory.all("devices");
+  assert.equal(devices.length, 1000);
+  assert(!devices.some(({ externalId }) => externalId === "box-4"));
+  assert(devices.some(({ externalId }) => externalId === "box-5"));
+});
+
+Deno.test("Portal survives hostile upgrades", () => {
+  const world = new World();
+  const text = fc.oneof(fc.string(), fc.constantFrom("ada-token", "Bearer ada-token", "3478", "127.0.0.1"));
+  const path = fc.oneof(
+    fc.string(),
+    fc.constantFrom("/client/v2/websocket", "/gateway/websocket", "/relay/websocket"),
+  );
+  const keys = fc.constantFrom(
+    "token",
+    "external_id",
+    "public_key",
+    "name",
+    "ipv4",
+    "ipv6",
+    "port",
+    "__proto__",
+  );
+  fc.assert(fc.property(path, fc.dictionary(keys, text), text, text, (path, query, token, agent) => {
+    const { refused } = world.dial(path, token, query, { "user-agent": agent });
+    if (refused !== undefined) assert(refused.status >= 400);
+  }));
 });
 
 Deno.test("Portal.shutdown closes everybody with 1012 and lets nobody in", () => {

@@ -102,6 +102,7 @@ Deno.test("decodeClientInbound skips bad resources one by one and keeps the good
       { ...good, id: "a", type: "quantum" },
       { ...good, id: "b", ip_stack: "ipv5_only" },
       { ...good, id: "c", filters: [{ protocol: "sctp" }] },
+      { ...good, id: "c2", filters: [{ protocol: "tcp", port_range_start: 9, port_range_end: 1 }] },
       { id: "d", type: "cidr", name: "n", address: "10.0.0.1/8", filters: [], sites: good.sites },
       null,
       good,
@@ -111,6 +112,19 @@ Deno.test("decodeClientInbound skips bad resources one by one and keeps the good
   }, "init");
   assert.deepEqual(init.resources.map((resource) => resource.id), [RESOURCE_ID, "e", "f"]);
   assert.equal(init.resources[1]?.name, "Internet Resource");
+});
+
+Deno.test("decodeClientInbound skips unreadable filters, but never to the point of allowing everything", () => {
+  const good = INIT.resources[0]!;
+  const filters = [{ protocol: "sctp" }, { protocol: "icmp" }];
+  const resource = decode("resource_created_or_updated", { ...good, filters }, "resource_created_or_updated");
+  assert(resource.type === "dns");
+  assert.deepEqual(resource.filters, [{ protocol: "icmp" }]);
+  const spoiled = decodeClientInbound("resource_created_or_updated", {
+    ...good,
+    filters: filters.slice(0, 1),
+  });
+  assert.deepEqual(spoiled, { ok: false, reason: "malformed" });
 });
 
 Deno.test("decodeClientInbound reads both spellings of a site and both names of a grant", () => {

@@ -1,0 +1,41 @@
+/** `fz portal`: the portal as a role that runs in the foreground. */
+
+import type { PortalConfig } from "../lib/control/config.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { IssuedToken } from "../lib/portal/seed.ts";
+import { startPortal } from "./portal_server.ts";
+
+export interface RunningPortal {
+  readonly ready: Promise<void>;
+  readonly done: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a portal as `config` says. Tokens that seeding made and that go to no file are given to `show`, once: they are
+ * secrets, so not to the log.
+ */
+export async function runPortal(
+  config: PortalConfig,
+  log: Log,
+  show: (line: string) => void = printLine,
+): Promise<RunningPortal> {
+  const server = await startPortal({
+    listen: { host: config.listen.ip.toString(), port: config.listen.port },
+    log,
+    ...(config.databaseFile === undefined ? {} : { database: config.databaseFile }),
+    ...(config.seedFile === undefined ? {} : { seed: config.seedFile }),
+    ...(config.adminSocket === undefined ? {} : { adminSocket: config.adminSocket }),
+  });
+  log.info("Portal listens", { url: server.url });
+  for (const token of server.issued) if (token.writeTo === undefined) show(describe(token));
+  return { ready: Promise.resolve(), done: server.stopped, stop: server.stop };
+}
+
+function describe({ token, secret }: IssuedToken): string {
+  return `${token.kind} token "${token.name}": ${secret}`;
+}
+
+function printLine(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
