@@ -33,6 +33,10 @@ export function ingestToken(
     initiator_actor_id: actor.id,
     initiator_actor_name: actor.name,
     ...(actor.email === undefined ? {} : { initiator_actor_email: actor.email }),
+    // Peers of July 2026 insist on these names for the same facts; unknown claims are no trouble to anybody.
+    device_id: authorization.clientId,
+    actor_id: actor.id,
+    actor_name: actor.name,
     authorized_at: isoTime(unixSeconds),
     authorization_expires_at: isoTime(authorization.expiresAt),
   };

@@ -117,6 +117,9 @@ Deno.test("Portal grants in order: gateway, confirmation, client", () => {
         "resource_name",
         "initiator_actor_id",
         "initiator_actor_name",
+        "device_id",
+        "actor_id",
+        "actor_name",
         "authorized_at",
         "authorization_expires_at",
       ]
