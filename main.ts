@@ -19,7 +19,8 @@ const host: Host = {
   startRelay: async (config, log) => (await import("./io/roles.ts")).runRelay(config, log),
   startPortal: async (config, log) => (await import("./io/roles.ts")).runPortalRole(config, log),
   startDev: () => Promise.reject(missing()),
-  runDemo: () => Promise.reject(missing()),
+  isolate: async (args) => (await import("./io/demo.ts")).isolate(args),
+  runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

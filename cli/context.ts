@@ -80,6 +80,11 @@ export interface Host {
   startRelay(config: RelayConfig, log: Log): Promise<Running>;
   startPortal(config: PortalConfig, log: Log): Promise<Running>;
   startDev(config: DevConfig, log: Log): Promise<Running & { readonly facts: DevFacts }>;
+  /**
+   * Runs this program again with `args` in namespaces of its own and returns its exit code; undefined if it is in them
+   * already.
+   */
+  isolate(args: readonly string[]): Promise<number | undefined>;
   runDemo(config: DemoConfig, events: DemoEvents): Promise<DemoReport>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;

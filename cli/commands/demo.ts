@@ -8,7 +8,7 @@ import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { plainFlag } from "../options.ts";
-import { painter, printJson } from "../output.ts";
+import { describeError, painter, printJson } from "../output.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_INTERRUPTED = 130;
@@ -34,6 +34,9 @@ nothing behind. Works as root, and as an ordinary user where the kernel lets use
       ),
     }),
   async run({ json, keep, path }, context) {
+    const flags = [json && "--json", keep && "--keep", path === "relayed" && "--relayed"];
+    const code = await isolate(["demo", ...flags.filter((flag) => flag !== false)], json, context);
+    if (code !== undefined) return code;
     const interrupted = new AbortController();
     const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], () => {
       if (interrupted.signal.aborted) context.signals.exit(EXIT_INTERRUPTED);
@@ -54,6 +57,20 @@ nothing behind. Works as root, and as an ordinary user where the kernel lets use
     }
   },
 });
+
+/** A demo that cannot even begin still answers with a document where one was asked for. */
+async function isolate(
+  args: readonly string[],
+  json: boolean,
+  context: CliContext,
+): Promise<number | undefined> {
+  try {
+    return await context.host.isolate(args);
+  } catch (error) {
+    if (json) printJson(context, { ok: false, steps: [], error: describeError(error) });
+    throw error;
+  }
+}
 
 function printStep(context: CliContext, step: DemoStep): void {
   const paint = painter(context.stdout, context.env);

@@ -14,10 +14,7 @@ const KEEPER = `
 shadow() {
   mkdir -p "/run/fz-original$1" && mount --bind "$1" "/run/fz-original$1" || return 1
   mount -t tmpfs -o mode=755 tmpfs "$1" || return 1
-  for entry in "/run/fz-original$1"/* "/run/fz-original$1"/.[!.]*; do
-    [ -e "$entry" ] || [ -L "$entry" ] || continue
-    ln -s "$entry" "$1/"
-  done
+  find "/run/fz-original$1" -mindepth 1 -maxdepth 1 -exec ln -s -t "$1" -- {} +
 }
 mount --make-rprivate / || exit 1
 mount -t tmpfs -o mode=755 tmpfs /run || exit 1

@@ -19,6 +19,11 @@ export interface IsolatedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Signals that are passed on to the command; this process then waits for its end. */
   readonly forward?: readonly Deno.Signal[];
+  /**
+   * Gives the command a line on standard input, in place of ours: the process id by which the outside knows the first
+   * process inside, whose namespaces others may then enter.
+   */
+  readonly tellPid?: boolean;
 }
 
 /**
@@ -34,6 +39,7 @@ export async function runIsolated(
     // The session of its own keeps a terminal's Ctrl+C from arriving twice: from the terminal and from here.
     args: ["--pdeathsig", "KILL", "setsid", "unshare", ...flags, "--", "sh", "-c", INIT, "init", ...command],
     env: { ...options.env, [MARK]: "1", PATH: toolPath() },
+    stdin: options.tellPid ? "piped" : "inherit",
   }).spawn();
   const forward = options.forward ?? ["SIGINT", "SIGTERM", "SIGHUP"];
   const listeners = forward.map((signal) => {
@@ -42,10 +48,33 @@ export async function runIsolated(
     return () => Deno.removeSignalListener(signal, listener);
   });
   try {
+    if (options.tellPid) await tellPid(child);
     return (await child.status).code;
   } finally {
     for (const remove of listeners) remove();
   }
+}
+
+async function tellPid(child: Deno.ChildProcess): Promise<void> {
+  const writer = child.stdin.getWriter();
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const first = firstInside(child.pid);
+    if (first !== undefined) {
+      // A command that has ended already does not read.
+      await writer.write(new TextEncoder().encode(`${first}\n`)).catch(() => {});
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await writer.close().catch(() => {});
+}
+
+/** Returns the line that `tellPid` gave this process, or undefined. */
+export async function toldPid(): Promise<number | undefined> {
+  const buffer = new Uint8Array(32);
+  const length = await Deno.stdin.read(buffer);
+  const pid = Number(new TextDecoder().decode(buffer.subarray(0, length ?? 0)).trim());
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }
 
 /**
@@ -158,12 +187,19 @@ export function requireTunDevice(): void {
 
 /** Sends `signal` to the first process inside: `unshare` itself, `pid`, blocks the ones that matter. */
 function passOn(pid: number, signal: Deno.Signal): void {
-  let target = pid;
   try {
-    const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
-    if (children !== "") target = Number(children.split(" ")[0]);
-    Deno.kill(target, signal);
+    Deno.kill(firstInside(pid) ?? pid, signal);
   } catch {
     // Gone already.
+  }
+}
+
+/** Returns the child of `unshare`, the process `pid`, once there is one. */
+function firstInside(pid: number): number | undefined {
+  try {
+    const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
+    return children === "" ? undefined : Number(children.split(" ")[0]);
+  } catch {
+    return undefined;
   }
 }

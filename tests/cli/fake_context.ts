@@ -58,6 +58,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     startRelay: start("startRelay"),
     startPortal: start("startPortal"),
     startDev: () => Promise.reject(new Error("not faked")),
+    isolate: () => Promise.resolve(undefined),
     runDemo: () => Promise.reject(new Error("not faked")),
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
