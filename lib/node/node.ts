@@ -391,7 +391,11 @@ export class Node {
     for (let event = connection.pollEvent(); event !== undefined; event = connection.pollEvent()) {
       this.#events.push({ ...event, peerId: connection.peerId });
     }
-    if (connection.state === "failed") return this.#drop(connection);
+    if (connection.state === "failed") {
+      this.#drop(connection);
+      this.#relays.verify(now);
+      return;
+    }
     connection.isTouched = false;
     this.#schedule.set(connection, connection.pollTimeout()?.at);
   }

@@ -82,6 +82,15 @@ export class Relays {
     }
   }
 
+  /** Asks all relays whether our allocations still exist: a path failed, and one of them may be why. */
+  verify(now: Instant): void {
+    for (const allocation of this.#all) {
+      if (allocation.state !== "allocated") continue;
+      allocation.refresh(now);
+      this.#collect(allocation);
+    }
+  }
+
   /** Begins anew with the same credentials: the sockets are others. Candidates of before are forgotten. */
   restart(now: Instant): void {
     const relays = this.#all.map((allocation) => allocation.relay);

@@ -304,8 +304,13 @@ export class Allocation {
   #handleBound(message: StunMessage, local: SocketAddress, remote: SocketAddress, now: Instant): void {
     const mapped = message.mappedAddress;
     if (mapped === undefined) return void this.#ignore("BINDING without address");
+    const before = this.#mapped.get(local.family);
     this.#learnAddresses(local, mapped);
-    if (this.#active !== undefined) return;
+    if (this.#active !== undefined) {
+      // Seen from another address, we are somebody else to the relay: the allocation is likely lost.
+      if (before !== undefined && before.key !== mapped.key) this.refresh(now);
+      return;
+    }
     this.#active = {
       local: undefined,
       remote: this.#addresses.find(({ key }) => key === remote.key) ?? remote,

@@ -45,7 +45,7 @@ export class SimRelay implements Machine {
       listenPort: 3478,
       lowestPort: 49152,
       highestPort: 65535,
-      secret: this.#secret,
+      secret: this.secret,
       rng: simulation.rng,
       now: simulation.now,
       wallClock: wallClock(),
@@ -57,7 +57,7 @@ export class SimRelay implements Machine {
   configs(name: string): RelayConfig[] {
     const expiresAt = 2_000_000_000;
     const username = relayUsername(expiresAt, name);
-    const password = relayPassword(expiresAt, this.#secret, name);
+    const password = relayPassword(expiresAt, this.secret, name);
     return [this.v4, this.v6].filter((ip) => ip !== undefined).map((ip) => ({
       id: this.id,
       addr: new SocketAddress(ip, 3478),
@@ -87,7 +87,8 @@ export class SimRelay implements Machine {
     return this.#datagrams.shift() ?? this.#server.pollDatagram();
   }
 
-  get #secret(): string {
+  /** What the portal is told as the stamp secret. */
+  get secret(): string {
     return `secret of ${this.id}, generation ${this.#generation}`;
   }
 }
