@@ -33,24 +33,31 @@ export function parseInterface(message: ClientInterface): OwnInterface {
   };
 }
 
-/** Returns how the device, the routes and the system's DNS must be set up. */
+/** Returns how the device, the routes and the system's DNS must be set up; `text` is equal for equal configurations. */
 export function interfaceConfig(
   own: OwnInterface,
   sentinels: readonly IpAddress[],
   resources: Resources,
   isInternetActive: boolean,
-): InterfaceConfig {
-  const networks = new Map<string, IpNetwork>();
-  const add = (network: IpNetwork) => networks.set(network.toString(), network);
-  for (const network of [...PEER_RANGES, ...PROXY_RANGES, ...SENTINEL_RANGES]) add(network);
-  const ofResources = [...resources.networks].map(({ network }) => network);
-  for (const network of ofResources.sort((a, b) => a.toString() < b.toString() ? -1 : 1)) add(network);
-  if (isInternetActive) { for (const network of EVERYWHERE) add(network); }
+): { readonly config: InterfaceConfig; readonly text: string } {
+  const ofResources = new Map<string, IpNetwork>();
+  for (const { network } of resources.networks) ofResources.set(network.toString(), network);
+  const texts = [...ofResources.keys()].sort();
+  const { ipv4, ipv6, searchDomain } = own;
   return {
-    ipv4: own.ipv4,
-    ipv6: own.ipv6,
-    routes: [...networks.values()],
-    dns: { sentinels, searchDomain: own.searchDomain },
+    config: {
+      ipv4,
+      ipv6,
+      routes: [
+        ...PEER_RANGES,
+        ...PROXY_RANGES,
+        ...SENTINEL_RANGES,
+        ...texts.map((text) => ofResources.get(text)!),
+        ...(isInternetActive ? EVERYWHERE : []),
+      ],
+      dns: { sentinels, searchDomain },
+    },
+    text: [ipv4, ipv6, searchDomain, sentinels, isInternetActive, texts].join(" "),
   };
 }
 

@@ -66,6 +66,7 @@ export class ClientSession {
   #systemResolvers: readonly SocketAddress[];
   #isInternetWanted: boolean;
   #config: InterfaceConfig | undefined;
+  #configText = "";
 
   constructor(options: ClientSessionOptions) {
     this.#log = options.log;
@@ -455,9 +456,10 @@ export class ClientSession {
     if (this.#own === undefined) return;
     this.#dns.setSources({ ...this.#own.upstreams, system: this.#systemResolvers });
     const sentinels = this.#dns.sentinels.map(({ address }) => address);
-    const config = interfaceConfig(this.#own, sentinels, this.#resources, this.#isInternetActive);
-    if (JSON.stringify(config) === JSON.stringify(this.#config)) return;
+    const { config, text } = interfaceConfig(this.#own, sentinels, this.#resources, this.#isInternetActive);
+    if (text === this.#configText) return;
     this.#config = config;
+    this.#configText = text;
     this.#events.push({ type: "interface", config });
   }
 

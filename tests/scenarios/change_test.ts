@@ -111,3 +111,11 @@ Deno.test("scenario: an idle tunnel still works after ten minutes", () => {
   const took = world.echo("100.96.0.1:7", "second");
   assert.ok(took <= 2000, `took ${took} ms`);
 });
+
+Deno.test("scenario: a client that moves without noticing gets back by itself", () => {
+  const world = new Scenario();
+  world.echo("10.1.2.3:7", "at home");
+  world.moveClient("192.0.2.200");
+  const took = world.echo("10.1.2.3:7", "elsewhere", 200_000);
+  assert.ok(took <= 60_000, `took ${took} ms`);
+});
