@@ -53,6 +53,7 @@ export class Scenario implements World {
   readonly relayLinks: PortalLink[] = [];
   /** Gateways' first, the client's last. */
   readonly nats: Nat[] = [];
+  readonly #gatewayNat: NatKind | undefined;
 
   constructor(options: ScenarioOptions = {}) {
     this.simulation = new Simulation(options.seed ?? 1);
@@ -62,12 +63,8 @@ export class Scenario implements World {
       account: { ...SEED.account, ...options.account },
     });
     for (let index = 0; index < (options.relays ?? 1); index++) this.#addRelay(index);
-    for (let index = 0; index < (options.gateways ?? 1); index++) {
-      const gateway = new SimGateway(this, `gateway${index}`, "paris-token");
-      this.#attach(gateway.host, options.gatewayNat, 10 + index);
-      gateway.host.run(gateway);
-      this.gateways.push(gateway);
-    }
+    this.#gatewayNat = options.gatewayNat;
+    for (let index = 0; index < (options.gateways ?? 1); index++) this.#startGateway(index);
     this.client = new SimClient(this, "ada-token");
     this.#attach(this.client.host, options.clientNat, 2);
     this.client.host.run(this.client);
@@ -106,6 +103,16 @@ export class Scenario implements World {
     return found;
   }
 
+  /** Ends a gateway, by a goodbye or by pulling its cable, and starts it again with another key. */
+  restartGateway(index: number, politely: boolean): void {
+    const gateway = this.gateways[index]!;
+    if (politely) gateway.shutdown();
+    else gateway.crash();
+    this.simulation.schedule(3000, () => {
+      if (this.gateways[index] === gateway) this.#startGateway(index);
+    });
+  }
+
   /** Moves the client to another address on the internet. */
   moveClient(ip: string): void {
     this.client.host.detach(this.internet);
@@ -126,6 +133,13 @@ export class Scenario implements World {
         onEvent: () => {},
       }),
     );
+  }
+
+  #startGateway(index: number): void {
+    const gateway = new SimGateway(this, `gateway${index}`, "paris-token");
+    this.#attach(gateway.host, this.#gatewayNat, 10 + index);
+    gateway.host.run(gateway);
+    this.gateways[index] = gateway;
   }
 
   #attach(host: SimClient["host"], nat: NatKind | undefined, number: number): void {
