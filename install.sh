@@ -152,9 +152,7 @@ install_packages() {
     case " $wanted " in *" $package "*) record "package $package" ;; *) record "dependency $package" ;; esac
   done <"$temporary/new"
   # The tests start their own TURN server; Debian's package would start one at every boot.
-  if grep -qx coturn "$temporary/new" && have systemctl; then
-    as_root systemctl disable --quiet coturn.service >/dev/null 2>&1 || true
-  fi
+  if grep -qx coturn "$temporary/new"; then quietly as_root update-rc.d coturn disable || true; fi
   say "Installed $(wc -l <"$temporary/new" | tr -d ' ') packages."
 }
 

@@ -45,11 +45,15 @@ export async function runDemo(config: DemoConfig, events: DemoEvents): Promise<D
   try {
     return await inLab((lab) => Promise.race([story.run(lab, config), whenAborted(events.signal)]));
   } catch (error) {
+    // Ending what was kept is no failure.
+    if (story.isComplete) return { ok: true, ...story.report };
     return { ...story.report, ok: false, error: error instanceof Error ? error.message : String(error) };
   }
 }
 
 class Story {
+  /** Whether the page was fetched. */
+  isComplete = false;
   readonly #events: DemoEvents;
   readonly #steps: DemoStep[] = [];
   #last = Date.now();
@@ -85,6 +89,7 @@ class Story {
     const watch = new ClientWatch(client, (event) => this.#handle(event));
     await watch.waitFor("ready");
     await this.#request(network, watch);
+    this.isComplete = true;
     if (config.keep) await this.#events.kept(await commandsToPlay(network));
     return { ok: true, ...this.report };
   }
@@ -97,7 +102,7 @@ class Story {
       text !== ""
     );
     if (code !== 0 || addresses.length === 0) throw new Error(`The name ${WEB_NAME} did not resolve`);
-    this.#tell("DNS answer", `${WEB_NAME} is ${addresses.join(" and ")}, by the system's resolver`);
+    this.#tell("DNS answer", `${WEB_NAME} is ${describeAddresses(addresses)}, by the system's resolver`);
     const format = "%{http_code} %{size_download} %{time_total}";
     const fetched = await within(
       "fetching the page",
@@ -179,6 +184,14 @@ class ClientWatch {
       resolve();
     }
   }
+}
+
+/** One address of each family, and how many more there are. */
+function describeAddresses(addresses: readonly string[]): string {
+  const shown = [addresses.find((text) => text.includes(".")), addresses.find((text) => text.includes(":"))]
+    .filter((text) => text !== undefined);
+  const more = addresses.length - shown.length;
+  return shown.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function describePath({ kind, localKind, remoteKind, local, remote, rttMs }: DemoPath): string {

@@ -12,7 +12,7 @@ import { LabProcess, type Outcome, type SpawnOptions } from "./process.ts";
  */
 const KEEPER = `
 shadow() {
-  mkdir -p "/run/fz-original$1" && mount --bind "$1" "/run/fz-original$1" || return 1
+  mkdir -p "/run/fz-original$1" && mount --rbind "$1" "/run/fz-original$1" || return 1
   mount -t tmpfs -o mode=755 tmpfs "$1" || return 1
   find "/run/fz-original$1" -mindepth 1 -maxdepth 1 -exec ln -s -t "$1" -- {} +
 }
