@@ -175,6 +175,11 @@ export interface HostNetwork {
   setBypass(destinations: readonly IpAddress[]): Promise<void>;
   /** Copies the machine's on-link routes again; for full tunnel, after the network changed. */
   refreshLinkRoutes(): Promise<void>;
+  /**
+   * Returns another device that our tables lead into: a client that runs, ours or upstream's, for routes vanish with
+   * their device. Undefined with "main" routing.
+   */
+  otherDevice(): Promise<string | undefined>;
   /** Takes back all rules and routes, also those of a killed process. Never throws; returns what it removed. */
   undo(): Promise<string[]>;
 }

@@ -55,6 +55,12 @@ export class ClientHost {
         mark,
         routing: "policy",
       });
+      const other = await network.otherDevice();
+      if (other !== undefined) {
+        throw new Fault("tun", `Cannot start: another client runs on device "${other}"`, {
+          next: "Stop it first.",
+        });
+      }
       await removeLeftovers(network, dns, log);
       await dns.check();
       const host = new ClientHost(tun, network, dns, log);

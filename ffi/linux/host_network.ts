@@ -86,6 +86,20 @@ class LinuxNetwork implements HostNetwork {
     });
   }
 
+  otherDevice(): Promise<string | undefined> {
+    return this.#inTurn(async () => {
+      if (!this.#isPolicy) return undefined;
+      for (const family of [4, 6] as const) {
+        for (const table of [Table.resources, Table.internet]) {
+          for (const { dev } of await ipList(family, ["route", "show", "table", String(table)])) {
+            if (typeof dev === "string" && dev !== this.#device) return dev;
+          }
+        }
+      }
+      return undefined;
+    });
+  }
+
   undo(): Promise<string[]> {
     return this.#inTurn(async () => {
       const undone: string[] = [];
