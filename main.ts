@@ -7,7 +7,6 @@ import type { CliContext, Host } from "./cli/context.ts";
 import { run } from "./cli/mod.ts";
 import { openLog } from "./io/open_log.ts";
 import { listenSignals, textStream } from "./io/process_context.ts";
-import { Fault } from "./lib/base/fault.ts";
 import { silentLog } from "./lib/base/log.ts";
 
 const host: Host = {
@@ -18,7 +17,7 @@ const host: Host = {
   startGateway: async (config, log) => (await import("./io/gateway.ts")).startGateway(config, log),
   startRelay: async (config, log) => (await import("./io/roles.ts")).runRelay(config, log),
   startPortal: async (config, log) => (await import("./io/roles.ts")).runPortalRole(config, log),
-  startDev: () => Promise.reject(missing()),
+  startDev: async (config, log) => (await import("./io/dev.ts")).startDev(config, log),
   isolate: async (args) => (await import("./io/demo.ts")).isolate(args),
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
@@ -31,9 +30,5 @@ const context: CliContext = {
   signals: { listen: listenSignals, exit: (code) => Deno.exit(code) },
   host,
 };
-
-function missing(): Fault {
-  return new Fault("unexpected", "This role is not joined yet");
-}
 
 Deno.exit(await run(Deno.args, context));

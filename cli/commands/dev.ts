@@ -1,44 +1,69 @@
-/** `fz dev`: a portal, a relay and a gateway on loopback, with an account to try. */
+/** `fz dev`: a portal, a relay and a gateway in one process, with an account to try. */
 
 import { object } from "@optique/core/constructs";
-import { message } from "@optique/core/message";
-import { integer } from "@optique/core/valueparser";
+import { commandLine, lineBreak, message } from "@optique/core/message";
+import { map, multiple } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { integer, string } from "@optique/core/valueparser";
+import { IpAddress } from "../../lib/base/ip.ts";
 import type { DevFacts } from "../../lib/control/config.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { runForeground } from "../foreground.ts";
-import { FILE, plainFlag, setting } from "../options.ts";
+import { custom, plainFlag, setting } from "../options.ts";
 import { printFacts, printJson } from "../output.ts";
 import { logOptions, openLog } from "./peer_options.ts";
 
+const LOOPBACK = IpAddress.from("127.0.0.1");
+const DEFAULT_RESOURCES = ["example.com"] as const;
+
+const ADDRESS = custom("ADDRESS", (input) => {
+  const address = IpAddress.parse(input);
+  return address === undefined || address.isUnspecified
+    ? message`${input} is not an address of this machine.`
+    : address;
+});
+
 export const devCommand = defineCommand({
   name: "dev",
-  brief: message`Run a whole network on loopback, with an account to try.`,
+  brief: message`Run a whole network in one process, with an account to try.`,
   description:
     message`Runs a portal, a relay and a gateway in one process on loopback, makes an account with a client's \
-token and prints how to use it. Ends with Ctrl+C; nothing is kept.`,
+token and prints how to use it. Ends with Ctrl+C; nothing is kept. Needs root, for the gateway. A client needs a machine, \
+container or network namespace of its own: on one machine, the traffic of a client cannot pass a gateway. Give --address \
+one that it can reach.`,
+  footer: message`Examples:${lineBreak()}
+  ${commandLine("fz dev")}${lineBreak()}
+  ${commandLine("fz dev --address 172.17.0.1 --resource wiki.corp.example --resource 10.1.0.0/16")}`,
   options: (env) =>
     object({
+      address: setting(env, ["--address"], "FZ_DEV_ADDRESS", ADDRESS, LOOPBACK, {
+        description: message`Address of this machine to serve at.`,
+      }),
       port: setting(env, ["--port"], "FZ_DEV_PORT", integer({ min: 0, max: 65535, metavar: "PORT" }), 8081, {
-        description: message`Port of the portal; 0 takes a free one.`,
+        description: message`TCP port of the portal; 0 takes a free one.`,
       }),
-      seedFile: setting(env, ["--seed"], "FZ_PORTAL_SEED", FILE, undefined, {
-        description: message`File that describes what there is, in place of the built-in account.`,
-      }),
+      resources: map(
+        multiple(option("--resource", string({ metavar: "TARGET" }), {
+          description: message`Name, pattern, address or network that the client may reach; may be repeated. \
+(default example.com)`,
+        })),
+        (given) => given.length === 0 ? DEFAULT_RESOURCES : given,
+      ),
       json: plainFlag(["--json"], { description: message`Print what to use as one JSON document.` }),
       ...logOptions(env),
     }),
-  async run(options, context) {
-    const log = openLog(context, options);
+  async run({ address, port, resources, json, ...logging }, context) {
+    const log = openLog(context, logging);
     let facts: DevFacts | undefined;
     const start = async () => {
-      const running = await context.host.startDev({ port: options.port, seedFile: options.seedFile }, log);
+      const running = await context.host.startDev({ address, port, resources }, log);
       facts = running.facts;
       return running;
     };
     const onReady = () => {
       if (facts === undefined) return;
-      if (options.json) printJson(context, { ...facts });
+      if (json) printJson(context, { ...facts });
       else printDevFacts(context, facts);
     };
     return await runForeground(context, start, { onReady });
@@ -48,10 +73,10 @@ token and prints how to use it. Ends with Ctrl+C; nothing is kept.`,
 function printDevFacts(context: CliContext, facts: DevFacts): void {
   printFacts(context, [
     ["portal", facts.portalUrl],
-    ["account", facts.account],
+    ["relay", facts.relay],
     ["admin socket", facts.adminSocket],
-    ...facts.resources.map(({ name, address }) => ["resource", `${name} (${address})`] as const),
+    ...facts.resources.map((target) => ["resource", target] as const),
   ]);
-  context.stdout.write(`\nRun a client in another terminal:\n\n`);
+  context.stdout.write(`\nRun a client where ${new URL(facts.portalUrl).hostname} can be reached:\n\n`);
   context.stdout.write(`  FIREZONE_TOKEN=${facts.clientToken} fz run --api-url ${facts.portalUrl}\n\n`);
 }

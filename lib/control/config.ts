@@ -65,21 +65,24 @@ export interface PortalConfig {
 }
 
 export interface DevConfig {
-  /** Port of the portal on loopback. */
+  /** Where all three are reached; an address of this machine. */
+  readonly address: IpAddress;
+  /** TCP port of the portal; 0 takes a free one. */
   readonly port: number;
-  /** Seed file in place of the built-in account. */
-  readonly seedFile: string | undefined;
+  /** What clients may reach by the gateway: names, patterns, addresses and networks. */
+  readonly resources: readonly string[];
 }
 
 /** What `fz dev` prints when all three are ready. */
 export interface DevFacts {
   readonly portalUrl: string;
-  readonly account: string;
+  readonly relay: string;
   readonly adminSocket: string;
-  /** Tokens of the seeded account, by what they are for. */
+  /** Tokens of the account, by what they are for. */
   readonly clientToken: string;
   readonly gatewayToken: string;
-  readonly resources: readonly { readonly name: string; readonly address: string }[];
+  readonly relayToken: string;
+  readonly resources: readonly string[];
 }
 
 export interface DemoConfig {
