@@ -89,14 +89,17 @@ export class Node {
   readonly #datagrams = new Ring<Datagram>(MAX_DATAGRAMS);
   readonly #counters = new Map<string, number>();
   /** Outgoing packets are sealed into `#sealed`, behind the headroom for a relay's frame. */
-  readonly #outgoing = new Uint8Array(PATH_HEADROOM + MAX_PACKET_LENGTH + DATA_OVERHEAD);
-  readonly #sealed = this.#outgoing.subarray(PATH_HEADROOM);
-  readonly #opened = new Uint8Array(MAX_PACKET_LENGTH);
+  readonly #outgoing: Uint8Array;
+  readonly #sealed: Uint8Array;
+  readonly #opened: Uint8Array;
   #context: ConnectionContext;
   #limiter: RateLimiter;
 
   constructor(options: NodeOptions) {
-    const { keyPair, rng, log, now } = options;
+    const { crypto, keyPair, rng, log, now } = options;
+    this.#outgoing = crypto.buffer(PATH_HEADROOM + MAX_PACKET_LENGTH + DATA_OVERHEAD);
+    this.#sealed = this.#outgoing.subarray(PATH_HEADROOM);
+    this.#opened = crypto.buffer(MAX_PACKET_LENGTH);
     this.#options = options;
     this.#relays = new Relays(rng, log);
     this.#indices = new IndexAllocator(rng);
