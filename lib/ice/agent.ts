@@ -265,22 +265,25 @@ export class IceAgent {
       pair.trigger(now);
     }
     pair.revive(now);
-    if (pair.state === "in-progress") pair.trigger(now);
+    // The peer reaches us here again: whether we reach it is to be known now, not at the next rare check.
+    if (pair.state === "in-progress" || !pair.isHealthy) pair.trigger(now);
     else if (!this.controlling) this.#suspect(pair, now);
     this.#update(now);
     return true;
   }
 
   /**
-   * The controlling peer leaves a dead path long before our rare checks notice. If it checks another nominated pair
-   * but no longer the selected one, the selected one is checked now.
+   * The controlling peer leaves a dead path long before our rare checks notice. If it checks `other`, but no longer the
+   * selected pair, that one is checked now, and with it all that the peer has left alike: else the next dead one would
+   * be selected, and found to be dead only then.
    */
   #suspect(other: CandidatePair, now: Instant): void {
     const selected = this.#selected;
-    if (selected === undefined || other === selected || !other.nominated || !selected.isHealthy) return;
-    if (now - (selected.lastRequestAt ?? -Infinity) > SUSPICIOUS_SILENCE) {
-      selected.lastRequestAt = now;
-      selected.probe(now);
+    if (selected === undefined || other === selected || !other.nominated || !isSilent(selected, now)) return;
+    for (const pair of this.#pairs) {
+      if (!pair.nominated || pair.state !== "succeeded" || !pair.isHealthy || !isSilent(pair, now)) continue;
+      pair.lastRequestAt = now;
+      pair.suspect(now);
     }
   }
 
@@ -478,6 +481,10 @@ const CANDIDATE_TIMEOUT = seconds(10);
 const DISCONNECTED_GRACE = seconds(2);
 /** More than three periods of a client's checks. */
 const SUSPICIOUS_SILENCE = seconds(5);
+
+function isSilent(pair: CandidatePair, now: Instant): boolean {
+  return now - (pair.lastRequestAt ?? -Infinity) > SUSPICIOUS_SILENCE;
+}
 
 /** Server-reflexive candidates send from their base, which is a candidate of its own. */
 function isSendable(candidate: Candidate): boolean {

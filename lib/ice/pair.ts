@@ -29,6 +29,7 @@ export class CandidatePair {
   /** Scheduled checks since the last answer; triggered ones do not count, the peer decides how many there are. */
   #unanswered = 0;
   #firstUnansweredAt: Instant = 0;
+  #isSuspect = false;
   #lastScheduledAt: Instant | undefined;
   /** Since when a check is due at once, out of schedule. */
   #triggeredAt: Instant | undefined;
@@ -48,7 +49,7 @@ export class CandidatePair {
 
   /** Whether answers still come. A pair that lost several in a row is used only if there is nothing better. */
   get isHealthy(): boolean {
-    return this.#unanswered < UNHEALTHY_CHECKS;
+    return this.#unanswered < (this.#isSuspect ? UNHEALTHY_CHECKS_OF_SUSPECT : UNHEALTHY_CHECKS);
   }
 
   /** Asks for one check at once (RFC 8445 §7.3.1.4). */
@@ -56,8 +57,12 @@ export class CandidatePair {
     this.#triggeredAt ??= now;
   }
 
-  /** Asks for the next scheduled check at once: one that counts when it stays unanswered. */
-  probe(now: Instant): void {
+  /**
+   * Notes that there is reason to believe that the pair is dead: asks for the next scheduled check at once, one that
+   * counts, and bears fewer lost checks until an answer comes.
+   */
+  suspect(now: Instant): void {
+    this.#isSuspect = true;
     if (this.#unanswered === 0 && this.#lastScheduledAt !== undefined) this.#lastScheduledAt = -Infinity;
     else this.trigger(now);
   }
@@ -67,6 +72,7 @@ export class CandidatePair {
     if (this.#state !== "failed") return;
     this.#state = "in-progress";
     this.#unanswered = 0;
+    this.#isSuspect = false;
     this.#lastScheduledAt = undefined;
     this.#startedAt = now;
   }
@@ -120,6 +126,7 @@ export class CandidatePair {
     this.rttMs = this.rttMs === undefined ? sample : this.rttMs + (sample - this.rttMs) / 8;
     this.#checks.splice(0, index + 1);
     this.#unanswered = 0;
+    this.#isSuspect = false;
     this.mapped = mapped;
     const isNew = this.#state !== "succeeded";
     this.#state = "succeeded";
@@ -129,6 +136,7 @@ export class CandidatePair {
 
 /** This many checks in a row without an answer, and another working pair is preferred. */
 const UNHEALTHY_CHECKS = 5;
+const UNHEALTHY_CHECKS_OF_SUSPECT = 3;
 const MAX_PATIENCE: Duration = 750;
 const MAX_OUTSTANDING = 64;
 /** About the period of NAT keepalives: both sides' attempts meet within the lifetime of a NAT binding. */

@@ -272,6 +272,31 @@ Deno.test("IceAgent: when the direct path dies both sides move to the relayed on
   assert(back !== undefined && back < 30_000, `back after ${back} ms`);
 });
 
+Deno.test("IceAgent: the gateway leaves all dead paths at once, and returns as soon as the client does", () => {
+  const world = newWorld("none", "none");
+  const { simulation, client, gateway, internet } = world;
+  gather(world, true);
+  for (const [index, peer] of [client, gateway].entries()) {
+    peer.host.attach(internet, IpAddress.from(`2001:db8::${index + 1}`));
+    const address = peer.host.address(6)!;
+    peer.addLocal({ kind: "host", address, base: address });
+  }
+  simulation.runFor(20_000);
+  assert.equal(gateway.agent.selected?.local.address.family, 6);
+  const blocks = ([4, 6] as const).map((family) =>
+    internet.block(client.host.address(family)!.ip, gateway.host.address(family)!.ip)
+  );
+  const isRelayed = (peer: Peer) =>
+    [peer.agent.selected!.local.kind, peer.agent.selected!.remote.kind].includes("relayed");
+  simulation.runUntil(() => isRelayed(client), 10_000);
+  const behind = simulation.runUntil(() => isRelayed(gateway), 10_000);
+  assert(behind !== undefined && behind <= 2000, `the gateway was ${behind} ms behind`);
+  for (const block of blocks) internet.filters.delete(block);
+  simulation.runUntil(() => !isRelayed(client), 30_000);
+  const late = simulation.runUntil(() => !isRelayed(gateway), 10_000);
+  assert(late !== undefined && late <= 100, `the gateway was ${late} ms late`);
+});
+
 Deno.test("IceAgent: invalidating the nominated candidates moves both sides to what is left, else fails after 2 s", () => {
   const world = newWorld("none", "none");
   const { simulation, client, gateway } = world;

@@ -75,6 +75,23 @@ Deno.test("CandidatePair: a triggered check is sent at once and does not count",
   assert.equal(pair.hasTransaction("b"), true);
 });
 
+Deno.test("CandidatePair: a suspect is checked at once and bears two lost checks, until an answer comes", () => {
+  const pair = newPair();
+  pair.onCheckSent("a", 0);
+  pair.onAnswer("a", ADDRESS, 40);
+  pair.suspect(5000);
+  assert(pair.nextCheckAt(GATEWAY_PROFILE.active, false)! <= 5000);
+  pair.onCheckSent("b", 5000);
+  assert.equal(pair.nextCheckAt(GATEWAY_PROFILE.active, false), 5750);
+  pair.onCheckSent("c", 5750);
+  assert.equal(pair.isHealthy, true);
+  pair.onCheckSent("d", 6250);
+  assert.equal(pair.isHealthy, false);
+  pair.onAnswer("d", ADDRESS, 6290);
+  for (const transaction of ["e", "f", "g"]) pair.onCheckSent(transaction, 20_000);
+  assert.equal(pair.isHealthy, true);
+});
+
 Deno.test("CandidatePair: a failed pair is tried now and then while packets flow, and can be revived", () => {
   const pair = newPair();
   timeline(pair, CLIENT_PROFILE.active);
