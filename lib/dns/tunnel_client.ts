@@ -25,8 +25,8 @@ interface Pending {
   readonly wireId: number;
   readonly server: SocketAddress;
   readonly askedAt: Instant;
-  /** Our UDP address, or undefined for TCP. */
-  readonly udpLocal: SocketAddress | undefined;
+  /** Our UDP address, or the TCP connection that was asked on. */
+  readonly via: { readonly local: SocketAddress } | { readonly connection: Connection };
 }
 
 interface Connection {
@@ -128,7 +128,7 @@ export class TunnelDnsClient {
   #askUdp(query: DnsQuery, server: SocketAddress, source: IpAddress, now: Instant): number | undefined {
     const local = this.#freePort(source);
     if (local === undefined) return undefined;
-    const pending = this.#newPending(query, server, now, local, below(this.#rng, 65_536));
+    const pending = this.#newPending(query, server, now, { local }, below(this.#rng, 65_536));
     this.#byUdpLocal.set(local.key, pending);
     this.#packets.push(buildUdp({
       source,
@@ -144,10 +144,11 @@ export class TunnelDnsClient {
     const serverKey = `${source.key} ${server.key}`;
     const connection = this.#connectionOf.get(serverKey) ??
       this.#openConnection(serverKey, server, source, now);
-    if (connection === undefined) return undefined;
+    if (connection === undefined || connection.waiting.length >= MAX_WAITING) return undefined;
     let wireId = below(this.#rng, 65_536);
+    // There are fewer queries open than ids.
     while (connection.pending.has(wireId)) wireId = (wireId + 1) & 0xffff;
-    const pending = this.#newPending(query, server, now, undefined, wireId);
+    const pending = this.#newPending(query, server, now, { connection }, wireId);
     connection.pending.set(wireId, pending);
     const framed = frameMessage(withDnsId(query.message, wireId));
     if (connection.open) this.#endpoint.send(connection.id, framed, now);
@@ -181,10 +182,10 @@ export class TunnelDnsClient {
     query: DnsQuery,
     server: SocketAddress,
     now: Instant,
-    udpLocal: SocketAddress | undefined,
+    via: Pending["via"],
     wireId: number,
   ): Pending {
-    const pending: Pending = { id: this.#nextId++, query, wireId, server, askedAt: now, udpLocal };
+    const pending: Pending = { id: this.#nextId++, query, wireId, server, askedAt: now, via };
     this.#pending.set(pending.id, pending);
     return pending;
   }
@@ -199,7 +200,8 @@ export class TunnelDnsClient {
 
   #settle(pending: Pending, message: Uint8Array | undefined): void {
     if (!this.#pending.delete(pending.id)) return;
-    if (pending.udpLocal !== undefined) this.#byUdpLocal.delete(pending.udpLocal.key);
+    if ("local" in pending.via) this.#byUdpLocal.delete(pending.via.local.key);
+    else pending.via.connection.pending.delete(pending.wireId);
     this.#answers.push({
       id: pending.id,
       message: message === undefined ? undefined : withDnsId(message, pending.query.id),
@@ -227,7 +229,7 @@ export class TunnelDnsClient {
         case "closed":
           this.#connections.delete(connection.id);
           this.#connectionOf.delete(connection.serverKey);
-          for (const pending of connection.pending.values()) this.#settle(pending, undefined);
+          for (const pending of [...connection.pending.values()]) this.#settle(pending, undefined);
           break;
       }
     }
@@ -238,11 +240,12 @@ export class TunnelDnsClient {
     const wireId = message[0]! << 8 | message[1]!;
     const pending = connection.pending.get(wireId);
     if (pending === undefined || !isAnswerTo(message, wireId, pending.query)) return;
-    connection.pending.delete(wireId);
     this.#settle(pending, message);
   }
 }
 
 const MAX_PENDING = 1024;
+/** Queries that wait for a connection to open; they stay when they have been given up meanwhile. */
+const MAX_WAITING = 256;
 const FIRST_PORT = 49_152;
 const QUERY_TIMEOUT = seconds(10);

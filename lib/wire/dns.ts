@@ -141,10 +141,13 @@ export function withDnsId(message: Uint8Array, id: number): Uint8Array {
   return copy;
 }
 
-/** Returns whether `bytes` is a response (QR = 1) to a query with this id and, if it echoes one, this question. */
+/**
+ * Returns whether `bytes` is a response (QR = 1) to a query with this id and this question. Without a question it may
+ * only tell of an error: what it says is then nobody's answer in particular.
+ */
 export function isAnswerTo(bytes: Uint8Array, id: number, query: DnsQuery): boolean {
   if (bytes.length < DNS_HEADER_LENGTH || (bytes[2]! & QR) === 0 || readU16(bytes, 0) !== id) return false;
-  if (readU16(bytes, 4) === 0) return true;
+  if (readU16(bytes, 4) === 0) return responseCode(bytes) !== ResponseCode.noError && readU16(bytes, 6) === 0;
   const name = decodeName(bytes, DNS_HEADER_LENGTH);
   return name !== undefined && name.end + 4 <= bytes.length && name.name === query.name &&
     readU16(bytes, name.end) === query.type && readU16(bytes, name.end + 2) === query.class;

@@ -1,6 +1,6 @@
 /**
  * Domain names on the wire (RFC 1035 §3.1, §4.1.4). Hostile names are safe: compression pointers may only point
- * backwards, and a name is at most 255 bytes long, so decoding takes bounded time.
+ * backwards, there are no more of them than labels, and a name is at most 255 bytes long.
  */
 
 /** A decoded name and the offset of the first byte after it. */
@@ -19,6 +19,7 @@ export function decodeName(message: Uint8Array, offset: number): DecodedName | u
   let position = offset;
   let lowestPointer = offset;
   let end: number | undefined;
+  let pointers = 0;
   let length = 1;
   while (true) {
     const head = message[position];
@@ -28,7 +29,7 @@ export function decodeName(message: Uint8Array, offset: number): DecodedName | u
       const low = message[position + 1];
       if (low === undefined) return undefined;
       const target = (head & 0x3f) << 8 | low;
-      if (target >= lowestPointer) return undefined;
+      if (target >= lowestPointer || ++pointers > MAX_POINTERS) return undefined;
       end ??= position + 2;
       lowestPointer = target;
       position = target;
@@ -50,6 +51,8 @@ export function isEncodableName(name: string): boolean {
 }
 
 const MAX_NAME_LENGTH = 255;
+/** As many as there can be labels: honest messages have a pointer or two, and chains would cost quadratic time. */
+const MAX_POINTERS = 127;
 const PLAIN_LABEL = /^[!-[\]-~]+$/;
 
 function labelText(message: Uint8Array, start: number, length: number): string {

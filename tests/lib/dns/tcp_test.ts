@@ -256,6 +256,34 @@ Deno.test("TunnelDnsClient pipelines queries of equal ids over one TCP connectio
   }
 });
 
+Deno.test("TunnelDnsClient forgets queries that a server takes but never answers", () => {
+  const endpoint = new TcpEndpoint({ rng: seededRng(1) });
+  endpoint.listen([SENTINEL]);
+  const client = new TunnelDnsClient({ rng: seededRng(2) });
+  const query = queryFor("a.example", 7);
+  let asked = 0;
+  let now = 0;
+  // More queries than there are ids; each batch fails before the next one.
+  for (let batch = 0; batch < 70; batch++) {
+    for (let count = 0; count < 1000; count++) {
+      if (client.ask(query, "tcp", SENTINEL, CLIENT, now) !== undefined) asked++;
+    }
+    for (let round = 0; round < 50; round++) {
+      for (let bytes = client.pollPacket(); bytes !== undefined; bytes = client.pollPacket()) {
+        endpoint.handlePacket(parsed(bytes), now);
+      }
+      while (endpoint.pollEvent() !== undefined);
+      for (let bytes = endpoint.pollPacket(); bytes !== undefined; bytes = endpoint.pollPacket()) {
+        client.handlePacket(parsed(bytes), now);
+      }
+    }
+    now += 10_000;
+    client.handleTimeout(now);
+    while (client.pollAnswer() !== undefined);
+  }
+  assert.ok(asked > 65_536, `${asked} queries`);
+});
+
 Deno.test("TunnelDnsClient.reset fails what is open", () => {
   const client = new TunnelDnsClient({ rng: seededRng(2) });
   client.ask(queryFor("a.example", 1), "tcp", SENTINEL, CLIENT, 0);

@@ -177,6 +177,39 @@ Deno.test("the DNS decoders never throw on hostile bytes", () => {
   );
 });
 
+Deno.test("dnsRecords takes no long chain of pointers, so that no message costs quadratic time", () => {
+  const message = new Uint8Array(65_535);
+  const view = new DataView(message.buffer);
+  view.setUint16(6, 4000);
+  // One record holds pointers, each to the one before; the names of all others are the last of them.
+  view.setUint16(21, 0x3ff0 - 23);
+  for (let at = 24; at < 0x3ff0; at += 2) view.setUint16(at, 0xc000 | (at === 24 ? 12 : at - 2));
+  for (let at = 0x3ff0; at + 12 < message.length; at += 12) view.setUint16(at, 0xc000 | 0x3fee);
+  const started = performance.now();
+  assert.equal(dnsRecords(message), undefined);
+  const jump = Uint8Array.from([...new Uint8Array(12), 1, 97, 0, 0xc0, 12, 0xc0, 15]);
+  assert.deepEqual(decodeName(jump, 17), { name: "a", end: 19 });
+  assert.equal(decodeName(message, 0x3fee), undefined);
+  assert.deepEqual(decodeName(message, 24), { name: "", end: 26 });
+  assert.ok(performance.now() - started < 500);
+});
+
+Deno.test("isAnswerTo takes the right id with the right question, and errors without one", () => {
+  const query = queryOf("a.example", "A", 7);
+  const answer = encodeDnsAnswer(query, 0, [{ type: "A", ttl: 60, data: "192.0.2.1" }]);
+  assert.ok(isAnswerTo(answer, 7, query));
+  assert.ok(!isAnswerTo(answer, 8, query), "another id");
+  assert.ok(!isAnswerTo(query.message, 7, query), "a query");
+  for (const other of [queryOf("b.example", "A", 7), queryOf("a.example", "AAAA", 7)]) {
+    assert.ok(!isAnswerTo(encodeDnsAnswer(other, 0), 7, query), "another question");
+  }
+  const bare = (code: number, answers: number) =>
+    Uint8Array.of(0, 7, 0x80, code, 0, 0, 0, answers, 0, 0, 0, 0);
+  assert.ok(isAnswerTo(bare(1, 0), 7, query), "FORMERR");
+  assert.ok(!isAnswerTo(bare(0, 0), 7, query));
+  assert.ok(!isAnswerTo(bare(2, 1), 7, query), "an error with records");
+});
+
 function queryOf(name: string, type: "A" | "AAAA", id: number): DnsQuery {
   const decoded = decodeDnsQuery(
     Uint8Array.from(dnsPacket.encode({
