@@ -137,6 +137,11 @@ export interface Poller {
    * array is reused by the next call. One call at a time.
    */
   wait(timeoutMs: number | undefined): Promise<readonly Pollable[]>;
+  /**
+   * Does the same without giving the event loop a turn: cheaper and faster under load, but nothing else runs meanwhile.
+   * Not while a `wait` is pending.
+   */
+  poll(timeoutMs: number): readonly Pollable[];
   /** Ends a pending `wait`, or the next one, at once. */
   wake(): void;
   /** Ends a pending `wait` for good; without it the process would not exit. */

@@ -4,6 +4,7 @@
  * theirs. Client and gateway share it; a relay has it without a TUN device.
  */
 
+import { setImmediate } from "node:timers";
 import type { Datagram } from "../lib/base/datagram.ts";
 import type { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
@@ -112,13 +113,25 @@ export class Loop {
   /** Runs the machine until `stop`. */
   async run(): Promise<void> {
     let hasMore = false;
+    let lastInput = -Infinity;
+    let burstSince = this.#clock.now();
     while (this.#isRunning) {
-      const ready = await this.#poller.wait(hasMore ? 0 : this.#timeout());
+      const timeout = hasMore ? 0 : this.#timeout();
+      let ready: readonly Pollable[] | undefined;
+      if (this.#now - burstSince > MAX_BURST_MS || this.#now - lastInput > PATIENCE_MS) {
+        // Where packets keep coming, the rest of the program gets a turn without a detour over another thread.
+        if (hasMore || this.#now - lastInput <= PATIENCE_MS) await yieldTurn();
+        else ready = await this.#poller.wait(timeout);
+        burstSince = this.#clock.now();
+      }
+      ready ??= this.#poller.poll(Math.min(Math.ceil(timeout), PATIENCE_MS));
       this.#armedFor = Infinity;
       if (!this.#isRunning) return;
       const tunReady = this.#tun !== undefined && ready.includes(this.#tun);
       if (this.#watched.size > 0) { for (const source of ready) this.#watched.get(source)?.(); }
-      hasMore = this.#turn(hasMore || ready.length > 0, hasMore || tunReady);
+      const hasInput = hasMore || ready.length > 0;
+      hasMore = this.#turn(hasInput, hasMore || tunReady);
+      if (hasInput) lastInput = this.#now;
     }
   }
 
@@ -232,3 +245,11 @@ const DRAIN_PASSES = 4;
 const UDP_RECEIVES = 8;
 const TUN_READS = 64;
 const MAX_WAIT_MS = 10_000;
+/** After a packet the next one is waited for on the spot, for so long: a thread switch costs more than a packet. */
+const PATIENCE_MS = 2;
+/** So long at most may packets keep the rest of the program waiting. */
+const MAX_BURST_MS = 8;
+
+function yieldTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

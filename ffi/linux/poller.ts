@@ -18,6 +18,7 @@ class EpollPoller implements Poller {
   readonly #epoll: number;
   readonly #wakeup: number;
   readonly #memory = arena.allocate(MEMORY);
+  readonly #events = arena.address(this.#memory + EVENTS);
   readonly #sources = new Map<number, Pollable>();
   readonly #ready: Pollable[] = [];
   #pending: Promise<number> | undefined;
@@ -47,9 +48,20 @@ class EpollPoller implements Poller {
     this.#ready.length = 0;
     if (!this.#isOpen) return this.#ready;
     const timeout = timeoutMs === undefined ? -1 : Math.max(0, Math.min(Math.ceil(timeoutMs), MAX_TIMEOUT));
-    this.#pending = libc.epoll_wait(this.#epoll, arena.address(this.#memory + EVENTS), MAX_EVENTS, timeout);
+    this.#pending = libc.epoll_wait_elsewhere(this.#epoll, this.#events, MAX_EVENTS, timeout);
     const count = await this.#pending;
     this.#pending = undefined;
+    return this.#collect(count);
+  }
+
+  poll(timeoutMs: number): readonly Pollable[] {
+    assert(this.#pending === undefined, "one wait at a time");
+    this.#ready.length = 0;
+    if (!this.#isOpen) return this.#ready;
+    return this.#collect(libc.epoll_wait(this.#epoll, this.#events, MAX_EVENTS, timeoutMs));
+  }
+
+  #collect(count: number): readonly Pollable[] {
     for (let index = 0; index < count; index++) {
       const descriptor = arena.getU32(this.#memory + EVENTS + index * EVENT_LENGTH + EVENT_DATA);
       if (descriptor === this.#wakeup) {

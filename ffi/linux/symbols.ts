@@ -25,13 +25,19 @@ const library = Deno.dlopen(
     eventfd: { parameters: ["u32", "i32"], result: "i32" },
     epoll_create1: { parameters: ["i32"], result: "i32" },
     epoll_ctl: { parameters: ["i32", "i32", "i32", "u64"], result: "i32" },
-    epoll_wait: { parameters: ["i32", "u64", "i32", "i32"], result: "i32", nonblocking: true },
+    epoll_wait: { parameters: ["i32", "u64", "i32", "i32"], result: "i32" },
+    epoll_wait_elsewhere: {
+      name: "epoll_wait",
+      parameters: ["i32", "u64", "i32", "i32"],
+      result: "i32",
+      nonblocking: true,
+    },
     clock_gettime: { parameters: ["i32", "u64"], result: "i32" },
     __errno_location: { parameters: [], result: "pointer" },
   } as const,
 );
 
-/** The C library. Blocking, except `epoll_wait`, which runs on another thread and has no `errno`. */
+/** The C library. Blocking, except `epoll_wait_elsewhere`, which runs on another thread and has no `errno`. */
 export const libc = library.symbols;
 
 const errnoPointer = libc.__errno_location();

@@ -8,6 +8,7 @@ import { Fault } from "../../lib/base/fault.ts";
 import { Coalescer, COALESCER_MEMORY } from "../../lib/wire/coalescing.ts";
 import { Segmenter } from "../../lib/wire/segmentation.ts";
 import { VIRTIO_HEADER_LENGTH } from "../../lib/wire/virtio.ts";
+import { arenaSum } from "../arena_sum.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
 import type { PacketHandler, Tun, TunOptions, TunStats } from "../platform.ts";
@@ -72,7 +73,7 @@ class LinuxTun implements Tun {
   readonly #frame: number;
   readonly #frameAddress: bigint;
   readonly #plainAddress: bigint;
-  readonly #segmenter = new Segmenter(arena.bytes);
+  readonly #segmenter = new Segmenter(arena.bytes, arenaSum);
   readonly #coalescer: Coalescer | undefined;
   readonly #deliver: (offset: number, length: number) => void;
   #handler: PacketHandler = () => {};
@@ -90,10 +91,12 @@ class LinuxTun implements Tun {
     this.#plainAddress = arena.address(coalescerOffset);
     this.#coalescer = offload.virtioHeader
       ? new Coalescer({
-        memory: arena.view(coalescerOffset, COALESCER_MEMORY),
+        memory: arena.bytes,
+        start: coalescerOffset,
+        sum: arenaSum,
         tcp: offload.tcp,
         udp: offload.udp,
-        emit: (offset, length) => this.#write(this.#plainAddress + BigInt(offset), length),
+        emit: (offset, length) => this.#write(arena.base + BigInt(offset), length),
       })
       : undefined;
     this.#deliver = (offset, length) => {

@@ -5,15 +5,18 @@
  * before; a packet that travels alone keeps its own.
  */
 
-import { foldSum, internetSum, swap16 } from "./internet_sum.ts";
+import { foldSum, type Summer, summerOf, swap16 } from "./internet_sum.ts";
 import { GsoType, VIRTIO_HEADER_LENGTH, VirtioFlag, type VirtioHeader, writeVirtioHeader } from "./virtio.ts";
 
-/** Takes one frame, virtio header first: `length` bytes at `offset` of the coalescer's memory. */
+/** Takes one frame, virtio header first: `length` bytes at `offset` of the memory. */
 export type FrameHandler = (offset: number, length: number) => void;
 
 export interface CoalescerOptions {
-  /** At least `COALESCER_MEMORY` bytes, used by the coalescer alone. */
   readonly memory: Uint8Array;
+  /** Where in `memory` the `COALESCER_MEMORY` bytes start that the coalescer has for itself; a multiple of 16. */
+  readonly start: number;
+  /** May replace the portable way to add up `memory`. */
+  readonly sum?: Summer;
   /** Join TCP segments. */
   readonly tcp: boolean;
   /** Join UDP datagrams. */
@@ -25,6 +28,7 @@ export interface CoalescerOptions {
 export class Coalescer {
   readonly #bytes: Uint8Array;
   readonly #data: DataView;
+  readonly #sum: Summer;
   readonly #udp: boolean;
   readonly #emit: FrameHandler;
   readonly #open: Flow[] = [];
@@ -33,13 +37,14 @@ export class Coalescer {
   #staging: Flow;
   #tcp: boolean;
 
-  constructor({ memory, tcp, udp, emit }: CoalescerOptions) {
+  constructor({ memory, start, sum, tcp, udp, emit }: CoalescerOptions) {
     this.#bytes = memory;
     this.#data = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    this.#sum = sum ?? summerOf(this.#data);
     this.#tcp = tcp;
     this.#udp = udp;
     this.#emit = emit;
-    for (let slot = 0; slot <= MAX_FLOWS; slot++) this.#idle.push(new Flow(slot * SLOT + HEADROOM));
+    for (let slot = 0; slot <= MAX_FLOWS; slot++) this.#idle.push(new Flow(start + slot * SLOT + HEADROOM));
     this.#staging = this.#idle.pop()!;
   }
 
@@ -199,11 +204,10 @@ export class Coalescer {
   /** Returns whether the checksums of a flow of one packet are right; a longer one was verified when it grew. */
   #verify(flow: Flow): boolean {
     if (flow.isVerified) return true;
-    const data = this.#data;
     const at = flow.packet;
-    if (flow.isV4 && internetSum(data, at, IPV4_HEADER) !== 0xffff) return false;
+    if (flow.isV4 && this.#sum(at, IPV4_HEADER) !== 0xffff) return false;
     const addresses = flow.isV4 ? 12 : 8;
-    const covered = internetSum(data, at + addresses, flow.length - addresses);
+    const covered = this.#sum(at + addresses, flow.length - addresses);
     const pseudo = swap16(flow.protocol) + swap16(flow.length - flow.transport);
     flow.isVerified = foldSum(covered + pseudo) === 0xffff;
     return flow.isVerified;
@@ -245,11 +249,11 @@ export class Coalescer {
     if (flow.isV4) {
       data.setUint16(at + 2, flow.length);
       data.setUint16(at + 10, 0);
-      data.setUint16(at + 10, ~internetSum(data, at, IPV4_HEADER) & 0xffff, true);
-      addresses = internetSum(data, at + 12, 8);
+      data.setUint16(at + 10, ~this.#sum(at, IPV4_HEADER) & 0xffff, true);
+      addresses = this.#sum(at + 12, 8);
     } else {
       data.setUint16(at + 4, segmentLength);
-      addresses = internetSum(data, at + 8, 32);
+      addresses = this.#sum(at + 8, 32);
     }
     if (!isTcp) data.setUint16(at + flow.transport + 4, segmentLength);
     const pseudo = foldSum(addresses + swap16(flow.protocol) + swap16(segmentLength));

@@ -4,6 +4,14 @@
  * All results are little-endian folded sums: store `~sum & 0xffff` little endian to finish a checksum.
  */
 
+/** Sums up a stretch of some memory that it knows, as `internetSum` does. */
+export type Summer = (offset: number, length: number) => number;
+
+/** Returns the summer of `data` that runs everywhere. */
+export function summerOf(data: DataView): Summer {
+  return (offset, length) => internetSum(data, offset, length);
+}
+
 /**
  * Returns the one's-complement sum of the `length` bytes at `offset`, folded to 16 bits, little endian. An odd last
  * byte counts as if a zero followed.

@@ -4,7 +4,7 @@
  * counted drop, never an exception.
  */
 
-import { foldSum, internetSum, swap16 } from "./internet_sum.ts";
+import { foldSum, type Summer, summerOf, swap16 } from "./internet_sum.ts";
 import { GsoType, readVirtioHeader, VIRTIO_HEADER_LENGTH, VirtioFlag, type VirtioHeader } from "./virtio.ts";
 
 /** Takes one packet: `length` bytes at `offset` of the memory given to the segmenter, valid until it returns. */
@@ -13,6 +13,7 @@ export type SegmentHandler = (offset: number, length: number) => void;
 /** Cuts frames that lie in one piece of memory. Keeps no state between frames. */
 export class Segmenter {
   readonly #data: DataView;
+  readonly #sum: Summer;
   readonly #template = new DataView(new ArrayBuffer(MAX_HEADERS));
   readonly #header: VirtioHeader = {
     flags: 0,
@@ -23,8 +24,10 @@ export class Segmenter {
     checksumOffset: 0,
   };
 
-  constructor(memory: Uint8Array) {
+  /** `sum` may replace the portable way to add up `memory`. */
+  constructor(memory: Uint8Array, sum?: Summer) {
     this.#data = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    this.#sum = sum ?? summerOf(this.#data);
   }
 
   /**
@@ -59,7 +62,7 @@ export class Segmenter {
     const { checksumStart, checksumOffset } = this.#header;
     const field = checksumStart + checksumOffset;
     if (field + 2 > size) return false;
-    const sum = ~internetSum(this.#data, packet + checksumStart, size - checksumStart) & 0xffff;
+    const sum = ~this.#sum(packet + checksumStart, size - checksumStart) & 0xffff;
     this.#data.setUint16(packet + field, sum === 0 && checksumOffset === UDP_CHECKSUM ? 0xffff : sum, true);
     return true;
   }
@@ -79,7 +82,7 @@ export class Segmenter {
     const sequence = isTcp ? data.getUint32(packet + transport + 4) : 0;
     const flags = isTcp ? data.getUint8(packet + transport + 13) : 0;
     const identification = isV4 ? data.getUint16(packet + 4) : 0;
-    const addresses = isV4 ? internetSum(data, packet + 12, 8) : internetSum(data, packet + 8, 32);
+    const addresses = isV4 ? this.#sum(packet + 12, 8) : this.#sum(packet + 8, 32);
     const pseudo = addresses + swap16(isTcp ? TCP : UDP);
 
     for (let from = headers, index = 0; from < size || index === 0; from += gsoSize, index++) {
@@ -102,7 +105,7 @@ export class Segmenter {
         data.setUint16(segment + 4, segmentLength);
       }
       data.setUint16(start + checksumField, 0);
-      const sum = ~foldSum(pseudo + swap16(segmentLength) + internetSum(data, segment, segmentLength)) &
+      const sum = ~foldSum(pseudo + swap16(segmentLength) + this.#sum(segment, segmentLength)) &
         0xffff;
       data.setUint16(start + checksumField, sum === 0 && !isTcp ? 0xffff : sum, true);
       handler(start, headers + payload);
@@ -124,7 +127,7 @@ export class Segmenter {
     data.setUint16(start + 2, totalLength);
     data.setUint16(start + 4, identification);
     data.setUint16(start + 10, 0);
-    data.setUint16(start + 10, ~internetSum(data, start, headerLength) & 0xffff, true);
+    data.setUint16(start + 10, ~this.#sum(start, headerLength) & 0xffff, true);
   }
 }
 

@@ -6,10 +6,11 @@ import { makeSegment, type SegmentOptions, transportSum } from "./segments.ts";
 
 /** A coalescer whose frames are collected, and cut up again as the kernel would. */
 function harness(options: { tcp?: boolean; udp?: boolean } = {}) {
-  const memory = new Uint8Array(COALESCER_MEMORY);
+  const memory = new Uint8Array(64 + COALESCER_MEMORY);
   const frames: Uint8Array[] = [];
   const coalescer = new Coalescer({
     memory,
+    start: 64,
     tcp: options.tcp ?? true,
     udp: options.udp ?? true,
     emit: (offset, length) => frames.push(memory.slice(offset, offset + length)),
