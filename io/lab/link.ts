@@ -72,6 +72,8 @@ export async function linkHosts(
 /** A switch: every host attached to it sees every other on one link. */
 export class Segment {
   readonly #bridge: string;
+  /** The ends of wires that are plugged in here. */
+  readonly #ports: string[] = [];
 
   private constructor(bridge: string) {
     this.#bridge = bridge;
@@ -90,12 +92,14 @@ export class Segment {
   async attach(host: Host, addresses: LinkAddresses): Promise<Interface> {
     const wire = `fzw${wires++}`;
     await mustRun(["ip", "link", "add", `${wire}a`, "type", "veth", "peer", "name", `${wire}b`]);
+    this.#ports.push(`${wire}b`);
     await mustRun(["ip", "link", "set", `${wire}b`, "master", this.#bridge, "up"]);
     return await plugIn(`${wire}a`, host, addresses);
   }
 
   async close(): Promise<void> {
-    await runTool(["ip", "link", "delete", this.#bridge]);
+    // The kernel removes a wire with the host at its other end, but some time later: its name would not yet be free.
+    for (const name of [...this.#ports, this.#bridge]) await runTool(["ip", "link", "delete", name]);
   }
 }
 
