@@ -10,8 +10,15 @@ import type { Duration } from "../lib/base/time.ts";
 import { type Refusal, refusal, type UpgradeRequest } from "../lib/portal/admission.ts";
 import { remoteAddress } from "../lib/portal/conditions.ts";
 import { Directory } from "../lib/portal/directory.ts";
-import { Portal } from "../lib/portal/portal.ts";
-import { applySeed, type IssuedToken, parseSeed, Seed, type SeedInput } from "../lib/portal/seed.ts";
+import { Portal, type PortalEvent } from "../lib/portal/portal.ts";
+import {
+  applySeed,
+  type IssuedToken,
+  parseSeed,
+  Seed,
+  type SeedInput,
+  withLine,
+} from "../lib/portal/seed.ts";
 import { readInput } from "../lib/portal/inputs.ts";
 import { Alarm } from "./alarm.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
@@ -33,6 +40,8 @@ export interface PortalServerOptions {
   /** Least time between two connects with one token from one address. Default 1 s; zero switches the limit off. */
   readonly connectInterval?: Duration;
   readonly log?: Log;
+  /** Called for every peer that joins or leaves. */
+  readonly onEvent?: (event: PortalEvent) => void;
 }
 
 export interface PortalServer {
@@ -74,7 +83,7 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
     ...(options.connectInterval === undefined ? {} : { connectInterval: options.connectInterval }),
     ...(options.log === undefined ? {} : { log: options.log }),
   });
-  const driver = new Driver(portal, options.log ?? silentLog);
+  const driver = new Driver(portal, options.log ?? silentLog, options.onEvent);
   const server = options.tls === undefined ? http.createServer() : https.createServer({ ...options.tls });
   driver.attach(server);
   const port = await listen(server, options.listen);
@@ -117,6 +126,7 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
 class Driver {
   readonly #portal: Portal;
   readonly #log: Log;
+  readonly #onEvent: (event: PortalEvent) => void;
   readonly #alarm: Alarm;
   readonly #sockets = new Map<number, WebSocket>();
   readonly #upgrader = new WebSocketServer({
@@ -127,9 +137,10 @@ class Driver {
   #connections = 0;
   #isStopped = false;
 
-  constructor(portal: Portal, log: Log) {
+  constructor(portal: Portal, log: Log, onEvent: (event: PortalEvent) => void = () => {}) {
     this.#portal = portal;
     this.#log = log;
+    this.#onEvent = onEvent;
     this.#alarm = new Alarm(() => {
       portal.handleTimeout(monotonicNow());
       this.pump();
@@ -160,6 +171,9 @@ class Driver {
       if (it.action.type === "close") this.#close(socket, it.action.code);
       else if (socket.bufferedAmount > MAX_BUFFERED_BYTES) socket.terminate();
       else if (socket.readyState === socket.OPEN) socket.send(it.action.text);
+    }
+    for (let it = this.#portal.pollEvent(); it !== undefined; it = this.#portal.pollEvent()) {
+      this.#onEvent(it);
     }
     this.#alarm.set(this.#isStopped ? undefined : this.#portal.pollTimeout());
   }
@@ -259,11 +273,13 @@ function listen(
 
 function sow(directory: Directory, source: SeedInput | string | undefined): readonly IssuedToken[] {
   if (source === undefined) return [];
-  const seed = typeof source === "string" ? parseSeed(readSeedFile(source)) : readInput(Seed, source);
+  const text = typeof source === "string" ? readSeedFile(source) : undefined;
+  const seed = text !== undefined ? parseSeed(text) : readInput(Seed, source);
   const outcome = seed.ok ? applySeed(directory, seed.value, systemRng, Date.now() / 1000, isMissing) : seed;
   if (outcome.ok) return outcome.value.issued;
   const place = typeof source === "string" ? ` "${source}"` : "";
-  throw new Fault("usage", `Cannot use seed${place}: ${outcome.reason}`, {
+  const complaint = text === undefined ? outcome.reason : withLine(text, outcome.reason);
+  throw new Fault("usage", `Cannot use seed${place}: ${complaint}`, {
     next: "docs/portal-seed.md lists the fields.",
   });
 }

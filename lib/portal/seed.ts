@@ -22,6 +22,7 @@ import {
   SiteInput,
   TokenInput,
 } from "./inputs.ts";
+import { lineAt, linesOf } from "./json_lines.ts";
 import type { Account, Token } from "./model.ts";
 
 export const Seed = v.strictObject({
@@ -47,13 +48,21 @@ export interface IssuedToken {
 
 /** Returns the seed in `text`. */
 export function parseSeed(text: string): Result<Seed, Complaint> {
-  let value: unknown;
-  try {
-    value = JSON.parse(withoutComments(text));
-  } catch (error) {
-    return err(`cannot read the seed as JSON: ${error instanceof Error ? error.message : error}`);
+  const json = withoutComments(text);
+  const lines = linesOf(json);
+  if (!lines.ok) {
+    const { line, column, message } = lines.reason;
+    return err(`cannot read the seed as JSON: line ${line}, column ${column}: ${message}`);
   }
-  return readInput(Seed, value);
+  return readInput(Seed, JSON.parse(json));
+}
+
+/** Returns `complaint` about the seed in `text` with the line of the field that it begins with. */
+export function withLine(text: string, complaint: Complaint): Complaint {
+  const path = /^[\w.]+(?=: )/.exec(complaint)?.[0];
+  const lines = linesOf(withoutComments(text));
+  const line = path !== undefined && lines.ok ? lineAt(lines.value, path) : undefined;
+  return line === undefined ? complaint : `line ${line}: ${complaint}`;
 }
 
 /**
