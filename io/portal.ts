@@ -2,6 +2,7 @@
 
 import type { PortalConfig } from "../lib/control/config.ts";
 import type { Log } from "../lib/base/log.ts";
+import type { PortalEvent } from "../lib/portal/portal.ts";
 import type { IssuedToken } from "../lib/portal/seed.ts";
 import { startPortal } from "./portal_server.ts";
 
@@ -19,10 +20,12 @@ export async function runPortal(
   config: PortalConfig,
   log: Log,
   show: (line: string) => void = printLine,
+  onEvent: (event: PortalEvent) => void = () => {},
 ): Promise<RunningPortal> {
   const server = await startPortal({
     listen: { host: config.listen.ip.toString(), port: config.listen.port },
     log,
+    onEvent,
     ...(config.databaseFile === undefined ? {} : { database: config.databaseFile }),
     ...(config.seedFile === undefined ? {} : { seed: config.seedFile }),
     ...(config.adminSocket === undefined ? {} : { adminSocket: config.adminSocket }),

@@ -6,6 +6,7 @@ import type { Family, IpAddress, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import { minutes } from "../lib/base/time.ts";
 import type { ChannelEvent } from "../lib/channel/client.ts";
+import type { EventSink } from "../lib/control/event.ts";
 import { RelaySession, type RelaySessionOptions, type RelayStatus } from "../lib/relay/session.ts";
 import { decodeRelayInbound } from "../lib/wire/portal/relay.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
@@ -36,6 +37,8 @@ export interface RelayOptions {
   readonly limits?: RelaySessionOptions["limits"];
   readonly platform: Pick<Platform, "bindUdp" | "createPoller">;
   readonly log: Log;
+  /** Told of everything but the end. */
+  readonly events?: EventSink;
 }
 
 /** A running relay. */
@@ -44,6 +47,8 @@ export interface Relay {
   readonly secret: string;
   /** The port of the health checks, if there are any. */
   readonly healthPort: number | undefined;
+  /** Resolves when peers can be sent here: the portal knows us, if there is one. */
+  readonly ready: Promise<void>;
   /** Resolves when the relay has stopped; rejects with the Fault that stopped it. */
   readonly done: Promise<void>;
   status(): RelayStatus;
@@ -99,13 +104,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 }
 
 class RunningRelay implements Relay {
+  readonly ready: Promise<void>;
   readonly done: Promise<void>;
   readonly healthPort: number | undefined;
   readonly #session: RelaySession;
   readonly #sockets: RelaySockets;
   readonly #portal: PortalConnection | undefined;
   readonly #health: HealthServer | undefined;
+  readonly #isReady = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<void>();
+  readonly #emit: EventSink;
   readonly #log: Log;
   #stopping: Promise<void> | undefined;
 
@@ -113,8 +121,11 @@ class RunningRelay implements Relay {
     this.#session = session;
     this.#sockets = sockets;
     this.#log = options.log;
+    this.#emit = options.events ?? (() => {});
+    this.ready = this.#isReady.promise;
     this.done = this.#end.promise;
-    // Whoever does not wait for the end has not asked for its reason.
+    // Whoever does not wait for them has not asked for their reasons.
+    this.ready.catch(() => {});
     this.done.catch(() => {});
     if (options.portal !== undefined) {
       this.#portal = new PortalConnection({
@@ -132,6 +143,7 @@ class RunningRelay implements Relay {
       this.#health = serveHealth(options.healthAddress, isReady);
       this.healthPort = this.#health.port;
     }
+    if (this.#portal === undefined) this.#isReady.resolve();
     this.#portal?.start();
     sockets.run().catch((cause) => this.#stop(new Fault("unexpected", "Cannot go on relaying", { cause })));
   }
@@ -150,6 +162,7 @@ class RunningRelay implements Relay {
 
   #stop(fault: Fault | undefined): Promise<void> {
     this.#stopping ??= this.#shutDown().finally(() => {
+      this.#isReady.reject(fault ?? new Fault("unexpected", "The relay was stopped before it was ready"));
       if (fault === undefined) this.#end.resolve();
       else this.#end.reject(fault);
     });
@@ -157,6 +170,7 @@ class RunningRelay implements Relay {
   }
 
   async #shutDown(): Promise<void> {
+    this.#emit({ event: "stopping" });
     // First of all nobody shall be sent to us any more.
     await this.#portal?.stop();
     await this.#sockets.stop();
@@ -166,9 +180,12 @@ class RunningRelay implements Relay {
   #handlePortalEvent(event: ChannelEvent): void {
     switch (event.type) {
       case "joined":
+        this.#emit({ event: "portal-connected" });
+        this.#isReady.resolve();
         return this.#session.handlePortalJoined();
       case "hiccup":
         this.#log.debug("portal cannot be reached", { reason: event.reason });
+        if (event.wasJoined) this.#emit({ event: "portal-lost", reason: event.reason });
         return this.#session.handlePortalLost();
       case "message": {
         const message = decodeRelayInbound(event.event, event.payload);

@@ -1,9 +1,10 @@
 /** Relay and portal in the form in which the command line runs a role: told by a configuration, ready, done, stopped. */
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
-import { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { PortalConfig, RelayConfig } from "../lib/control/config.ts";
+import type { EventSink } from "../lib/control/event.ts";
+import type { PortalEvent } from "../lib/portal/portal.ts";
 import { openEvents } from "./events.ts";
 import { runPortal } from "./portal.ts";
 import { startRelay } from "./relay.ts";
@@ -29,40 +30,39 @@ export async function runRelay(config: RelayConfig, log: Log): Promise<RunningRo
     healthAddress: config.healthAddress,
     platform: await thisPlatform(),
     log,
+    events: events.emit,
   });
-  const ready = Promise.withResolvers<void>();
-  ready.promise.catch(() => {});
-  const timer = setInterval(() => {
-    const { portal } = relay.status();
-    if (portal !== "joined" && portal !== "initialised") return;
-    clearInterval(timer);
-    events.emit({ event: "portal-connected" });
+  relay.ready.then(() => {
     const listening = [config.publicIp4, config.publicIp6].filter((ip) => ip !== undefined);
     events.emit({ event: "ready", listening: listening.map((ip) => `${ip}`) });
     log.info("ready", { port: config.port });
-    ready.resolve();
-  }, JOIN_INTERVAL_MS);
+  }, () => {});
   const done = relay.done.finally(() => {
-    clearInterval(timer);
-    ready.reject(new Fault("unexpected", "The relay was stopped before it was ready"));
     events.emit({ event: "stopped" });
     events.close();
   });
   done.catch(() => {});
-  return { ready: ready.promise, done, stop: () => relay.stop() };
+  return { ready: relay.ready, done, stop: () => relay.stop() };
 }
 
 /** Starts a portal; tells programs what `runPortal` tells people. */
 export async function runPortalRole(config: PortalConfig, log: Log): Promise<RunningRole> {
   const events = openEvents();
-  const portal = await runPortal(config, log);
+  const portal = await runPortal(config, log, undefined, (event) => report(event, events.emit));
   const { listen, adminSocket } = config;
   events.emit({ event: "ready", listening: listen.toString(), adminSocket });
   const done = portal.done.finally(() => {
     events.emit({ event: "stopped" });
     events.close();
   });
-  return { ready: portal.ready, done, stop: () => portal.stop() };
+  const stop = () => {
+    events.emit({ event: "stopping" });
+    return portal.stop();
+  };
+  return { ready: portal.ready, done, stop };
 }
 
-const JOIN_INTERVAL_MS = 50;
+function report(event: PortalEvent, emit: EventSink): void {
+  const { type, role, id } = event;
+  emit(type === "peer-joined" ? { event: type, role, id, name: event.name } : { event: type, role, id });
+}

@@ -4,6 +4,7 @@
  */
 
 import { type Log, silentLog } from "../base/log.ts";
+import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Duration, earliest, type Instant, seconds, type Wake, type WallClock } from "../base/time.ts";
 import type { EndCause } from "../channel/ending.ts";
@@ -53,6 +54,16 @@ export interface PortalAction {
   readonly action: ServerChannelAction;
 }
 
+/** What an operator might want to see. Names are the devices' own. */
+export type PortalEvent =
+  | {
+    readonly type: "peer-joined";
+    readonly role: AnyPeer["role"];
+    readonly id: string;
+    readonly name: string;
+  }
+  | { readonly type: "peer-left"; readonly role: AnyPeer["role"]; readonly id: string };
+
 export class Portal {
   readonly #directory: Directory;
   readonly #presence = new Presence();
@@ -63,6 +74,7 @@ export class Portal {
   readonly #wallClock: WallClock;
   readonly #log: Log;
   readonly #peers = new Map<ConnectionId, AnyPeer>();
+  readonly #events = new Ring<PortalEvent>(MAX_EVENTS);
   #recomputedAt: Instant;
   #isClosing = false;
 
@@ -153,6 +165,11 @@ export class Portal {
     return undefined;
   }
 
+  /** Returns what happened next, in order. */
+  pollEvent(): PortalEvent | undefined {
+    return this.#events.shift();
+  }
+
   pollTimeout(): Wake | undefined {
     let wake = earliest(this.#relays.pollTimeout(), this.#grants.pollTimeout());
     for (const peer of this.#peers.values()) {
@@ -235,6 +252,7 @@ export class Portal {
     const replaced = this.#presence.add(peer);
     if (replaced !== undefined && replaced !== peer) this.#replace(replaced, peer);
     this.#log.debug("Peer joined", { role: peer.role, connection: peer.connection });
+    this.#events.push({ type: "peer-joined", role: peer.role, ...this.#describe(peer) });
     switch (peer.role) {
       case "client":
         this.#grants.revalidateClient(peer, now);
@@ -349,7 +367,7 @@ export class Portal {
       case "broadcast_invalidated_ice_candidates": {
         const { client_ids, candidates } = message.payload;
         const forwarded = { gateway_id: gateway.deviceId, candidates };
-        for (const id of client_ids) {
+        for (const id of new Set(client_ids)) {
           const target = this.#clientOf(gateway, id);
           if (target === undefined) continue;
           const name = message.event === "broadcast_ice_candidates" ? "ice_candidates" : INVALIDATE;
@@ -375,7 +393,8 @@ export class Portal {
     gatewayIds: readonly string[],
     candidates: string[],
   ): void {
-    for (const id of gatewayIds) {
+    // Each once: a long list of one name must not multiply what is forwarded.
+    for (const id of new Set(gatewayIds)) {
       const gateway = this.#presence.gateways.get(id);
       if (gateway === undefined || gateway.accountId !== client.accountId) continue;
       pushToGateway(gateway, { event, payload: { client_id: client.deviceId, candidates } });
@@ -390,7 +409,14 @@ export class Portal {
 
   #leave(peer: AnyPeer, now: Instant): void {
     if (peer.role === "client") this.#grants.forget(peer);
-    if (this.#presence.remove(peer) && peer.role === "relay") this.#relays.handleChange(now);
+    if (!this.#presence.remove(peer)) return;
+    this.#events.push({ type: "peer-left", role: peer.role, id: this.#describe(peer).id });
+    if (peer.role === "relay") this.#relays.handleChange(now);
+  }
+
+  #describe(peer: AnyPeer): { readonly id: string; readonly name: string } {
+    if (peer.role === "relay") return { id: peer.relayId, name: peer.name ?? "" };
+    return { id: peer.deviceId, name: this.#directory.get("devices", peer.deviceId)?.name ?? "" };
   }
 
   /** Judges everything anew: after a change, and every minute because conditions look at the clock. */
@@ -432,6 +458,7 @@ export class Portal {
   }
 }
 
+const MAX_EVENTS = 1024;
 const RECOMPUTE_INTERVAL = seconds(60);
 const IDLE_LIMIT = seconds(41);
 const OLD_CLIENT_IDLE_LIMIT = seconds(307);
