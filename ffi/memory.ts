@@ -17,6 +17,7 @@ export class Arena {
   readonly base: bigint;
   readonly #baseNumber: number;
   readonly #free = new Map<number, number[]>();
+  readonly #recent: Uint8Array<ArrayBuffer>[];
   #top = ALIGNMENT;
 
   constructor(pages: number) {
@@ -24,6 +25,7 @@ export class Arena {
     const buffer = this.memory.buffer as ArrayBuffer;
     this.bytes = new Uint8Array(buffer);
     this.data = new DataView(buffer);
+    this.#recent = new Array(RECENT_VIEWS).fill(this.bytes.subarray(0, 0));
     const pointer = Deno.UnsafePointer.of(this.bytes);
     assert(pointer !== null, "the arena has an address");
     this.base = Deno.UnsafePointer.value(pointer);
@@ -56,8 +58,15 @@ export class Arena {
     return bytes.buffer === this.bytes.buffer ? this.base + BigInt(bytes.byteOffset) : undefined;
   }
 
+  /**
+   * Returns the `length` bytes at `offset`. A packet comes to lie where one of its size lay before, so recent views are
+   * handed out again: making one costs as much as looking at the packet.
+   */
   view(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    return this.bytes.subarray(offset, offset + length);
+    const slot = (offset >> 4) & (RECENT_VIEWS - 1);
+    const recent = this.#recent[slot]!;
+    if (recent.byteOffset === offset && recent.length === length) return recent;
+    return this.#recent[slot] = this.bytes.subarray(offset, offset + length);
   }
 
   /** Writes the address of `target` as a pointer at `at`. */
@@ -113,6 +122,8 @@ export class Arena {
 }
 
 const ALIGNMENT = 16;
+/** A power of two. */
+const RECENT_VIEWS = 8192;
 const PAGES = 256;
 
 /** The arena of this thread: 16 MiB of address space, resident only where it was touched. */

@@ -101,7 +101,7 @@ class LinuxUdpSocket implements UdpSocket {
     do {
       const end = Math.min(at + segment, length);
       this.stats.receivedDatagrams++;
-      handler(local, remote, arena.bytes.subarray(RX_BUFFER + at, RX_BUFFER + end));
+      handler(local, remote, arena.view(RX_BUFFER + at, end - at));
       at = end;
     } while (at < length);
     return true;

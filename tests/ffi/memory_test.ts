@@ -30,3 +30,12 @@ Deno.test("Arena.setText: writes a C string that getText reads", () => {
   arena.setText(offset, "fz0", 16);
   assert.equal(arena.getText(offset, 16), "fz0");
 });
+
+Deno.test("Arena.view: hands the same view out again, and never one of another place or length", () => {
+  const arena = new Arena(16);
+  for (const [offset, length] of [[32, 5], [32, 6], [33, 5], [32 + 131_072, 5], [32, 5]] as const) {
+    const view = arena.view(offset, length);
+    assert.deepEqual([view.byteOffset, view.length], [offset, length]);
+    assert.equal(arena.view(offset, length), view);
+  }
+});
