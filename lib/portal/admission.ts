@@ -158,12 +158,13 @@ function admitDevice(
 function admitRelay({ query }: UpgradeRequest, token: Token): Admission | Refusal {
   const ipv4 = IpAddress.parse(query["ipv4"] ?? "");
   const ipv6 = IpAddress.parse(query["ipv6"] ?? "");
-  const port = Number(query["port"] ?? 3478);
+  const portText = query["port"] ?? "3478";
+  const port = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
   const problems: string[] = [];
   if (ipv4?.family !== 4 && query["ipv4"] !== undefined) problems.push("ipv4 is invalid");
   if (ipv6?.family !== 6 && query["ipv6"] !== undefined) problems.push("ipv6 is invalid");
   if (ipv4 === undefined && ipv6 === undefined) problems.push("ipv4 or ipv6 must be present");
-  if (!Number.isInteger(port) || port < 1 || port > 65535) problems.push("port is invalid");
+  if (port < 1 || port > 65535) problems.push("port is invalid");
   if (problems.length > 0) return invalid(problems);
   return {
     type: "admit",

@@ -50,10 +50,16 @@ export function isEncodableName(name: string): boolean {
   return name.split(".").every((label) => label.length > 0 && label.length <= 63 && PLAIN_LABEL.test(label));
 }
 
+/** Returns whether `name` is the name of a host as RFC 1123 §2.1 has it, "_" allowed; it can go into files and arguments. */
+export function isHostName(name: string): boolean {
+  return isEncodableName(name) && name !== "" && name.split(".").every((label) => HOST_LABEL.test(label));
+}
+
 const MAX_NAME_LENGTH = 255;
 /** As many as there can be labels: honest messages have a pointer or two, and chains would cost quadratic time. */
 const MAX_POINTERS = 127;
 const PLAIN_LABEL = /^[!-[\]-~]+$/;
+const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?$/i;
 
 function labelText(message: Uint8Array, start: number, length: number): string {
   let text = "";

@@ -28,6 +28,7 @@ import {
   type MessageOf,
   Relay,
   RelaysPresence,
+  SearchDomain,
   Site,
   SnownetCapabilities,
   type SocketVersion,
@@ -44,7 +45,7 @@ export const ClientInterface = v.object({
   upstream_dns: lenientList(v.object({ protocol: v.literal("ip_port"), address: v.string() })),
   upstream_do53: lenientList(v.object({ ip: IpText })),
   upstream_doh: lenientList(v.object({ url: v.string() })),
-  search_domain: absent(v.string()),
+  search_domain: SearchDomain,
 });
 
 const common = {

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { fromBase64 } from "../../base/bytes.ts";
 import { IpAddress, IpNetwork, SocketAddress } from "../../base/ip.ts";
 import { err, ok, type Result } from "../../base/result.ts";
+import { isHostName } from "../dns_name.ts";
 
 /** Which of the two vocabularies a socket speaks: 1 = `/client/websocket`, 2 = `/client/v2/websocket`. */
 export type SocketVersion = 1 | 2;
@@ -55,12 +56,15 @@ export function absent<T extends v.GenericSchema>(schema: T) {
   );
 }
 
-/** Returns a schema for a list whose unusable elements are skipped; null and nothing are the empty list. */
-export function lenientList<T extends v.GenericSchema>(schema: T) {
+/**
+ * Returns a schema for a list whose unusable elements are skipped; null and nothing are the empty list. Elements after
+ * the first `limit` are not even looked at.
+ */
+export function lenientList<T extends v.GenericSchema>(schema: T, limit?: number) {
   return v.pipe(
     v.nullish(v.array(v.unknown()), []),
     v.transform((items): v.InferOutput<T>[] =>
-      items.flatMap((item) => {
+      items.slice(0, limit).flatMap((item) => {
         const parsed = v.safeParse(schema, item);
         return parsed.success ? [parsed.output] : [];
       })
@@ -82,8 +86,8 @@ export function withAlias<T extends v.GenericSchema>(key: string, alias: string,
 /** An identifier: opaque text. Production uses lower-case UUIDs. */
 export const Id = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 
-/** Unix time in seconds. */
-export const UnixSeconds = v.pipe(v.number(), v.finite());
+/** Unix time in seconds, within what `Date` can hold. */
+export const UnixSeconds = v.pipe(v.number(), v.minValue(0), v.maxValue(8.64e12));
 
 /** 32 bytes as padded base64. */
 export const Key = v.pipe(v.string(), v.length(44), v.check((text) => fromBase64(text)?.length === 32));
@@ -134,7 +138,12 @@ export const Filters = v.pipe(
 
 export const Site = v.object({ id: Id, name: v.string() });
 
-export const IceCredentials = v.object({ username: v.string(), password: v.string() });
+/** An attribute of a STUN message is made of each: RFC 8839 §5.4 sets the longest, and nobody signs with nothing. */
+const IceText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+export const IceCredentials = v.object({ username: IceText, password: IceText });
+
+/** RFC 8489 §14.3, §14.4. */
+const TurnText = v.pipe(v.string(), v.minLength(1), v.maxLength(508));
 
 /** A relay. Dual-stack relays are two adjacent entries with one id. */
 export const Relay = v.variant("type", [
@@ -142,8 +151,8 @@ export const Relay = v.variant("type", [
     type: v.literal("turn"),
     id: Id,
     addr: SocketAddressText,
-    username: v.string(),
-    password: v.string(),
+    username: TurnText,
+    password: TurnText,
     expires_at: UnixSeconds,
   }),
   v.object({ type: v.literal("stun"), id: Id, addr: SocketAddressText }),
@@ -167,8 +176,17 @@ export const FlowLogs = v.object({
 
 export const SnownetCapabilities = v.object({ iceless: v.nullish(v.boolean(), false) });
 
-/** SDP `candidate:` lines. Not parsed here: bad ones are the agent's to skip. */
-export const Candidates = lenientList(v.string());
+/** SDP `candidate:` lines. Not parsed here: bad ones are the agent's to skip. An agent has fewer than so many. */
+export const Candidates = lenientList(v.pipe(v.string(), v.maxLength(512)), 128);
+
+/** A suffix for names that users leave incomplete. It goes into files of the system: anything odd is left out. */
+export const SearchDomain = v.pipe(
+  absent(v.string()),
+  v.transform((text) => {
+    const name = text?.replace(/\.$/, "");
+    return name !== undefined && isHostName(name) ? name : undefined;
+  }),
+);
 
 export const Empty = v.pipe(v.unknown(), v.transform((): Record<string, never> => ({})));
 

@@ -196,6 +196,55 @@ Deno.test("encodeClientOutbound says create_flow on the old socket, decodeClient
   assert.deepEqual(decodeClientOutbound("create_flow", { resource_id: RESOURCE_ID }), message);
 });
 
+Deno.test("decodeClientInbound leaves out a search domain that is no name: it goes into files of the system", () => {
+  const searchDomain = (search_domain: unknown) => {
+    const message = decodeClientInbound("init", { ...INIT, interface: { ...INIT.interface, search_domain } });
+    assert.ok(message.ok && message.value.event === "init");
+    return message.value.payload.interface.search_domain;
+  };
+  assert.equal(searchDomain("corp.example."), "corp.example");
+  for (
+    const odd of [
+      "",
+      null,
+      "a b",
+      "x\nnameserver 192.0.2.66",
+      "-o",
+      "a..b",
+      "a.".repeat(200),
+      "\u001b[31mred",
+      "~.",
+    ]
+  ) {
+    assert.equal(searchDomain(odd), undefined, JSON.stringify(odd));
+  }
+});
+
+Deno.test("decodeClientInbound refuses times, credentials and candidates that nobody could use", () => {
+  const relays = (relay: object) => {
+    const message = decodeClientInbound("init", { ...INIT, relays: [{ ...RELAY, ...relay }] });
+    assert.ok(message.ok && message.value.event === "init");
+    return message.value.payload.relays.length;
+  };
+  assert.equal(relays({ expires_at: 8.64e12 }), 1);
+  for (const expires_at of [8.64e12 + 1, 1e300, -1, Infinity, NaN]) assert.equal(relays({ expires_at }), 0);
+  for (const text of ["", "x".repeat(509)]) {
+    assert.equal(relays({ username: text }), 0);
+    assert.equal(relays({ password: text }), 0);
+  }
+  for (const password of ["", "x".repeat(257)]) {
+    const gateway_ice_credentials = { username: "zmwj", password };
+    assert.ok(!decodeClientInbound("flow_created", { ...GRANT, gateway_ice_credentials }).ok);
+  }
+  const candidates = [...new Array(200).fill("candidate:1"), "x".repeat(513)];
+  const message = decodeClientInbound("ice_candidates", { gateway_id: "g", candidates });
+  assert.ok(message.ok && message.value.event === "ice_candidates");
+  assert.equal(message.value.payload.candidates.length, 128);
+  const long = decodeClientInbound("ice_candidates", { gateway_id: "g", candidates: candidates.slice(-1) });
+  assert.ok(long.ok && long.value.event === "ice_candidates");
+  assert.deepEqual(long.value.payload.candidates, []);
+});
+
 Deno.test("decodeClientInbound and decodeClientOutbound never throw on hostile JSON", () => {
   const events = fc.constantFrom(
     "init",
