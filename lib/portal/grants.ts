@@ -31,6 +31,7 @@ interface PendingGrant {
   readonly gatewayId: string;
   readonly authorizationId: string;
   readonly resourceId: string;
+  readonly connectedIds: readonly string[];
   /** Pushed to the client once the gateway has confirmed. */
   readonly message: ClientInbound;
 }
@@ -85,6 +86,18 @@ export class Grants {
   /** The client's connection is over: nobody waits for its pending grants. The gateway keeps what it was given. */
   forget(client: ClientPeer): void {
     for (const [ref, pending] of this.#pending) if (pending.client === client) this.#pending.delete(ref);
+  }
+
+  /** A gateway is online no more: what it has not confirmed is asked of another one of its site, if there is one. */
+  handleGatewayLeft(gatewayId: string, now: Instant): void {
+    for (const [ref, { client, resourceId, connectedIds, ...pending }] of [...this.#pending]) {
+      const resource = this.#directory.get("resources", resourceId);
+      if (pending.gatewayId !== gatewayId || resource === undefined) continue;
+      if (this.#chooseGateway(resource, connectedIds) === undefined) continue;
+      this.#pending.delete(ref);
+      this.#directory.remove("authorizations", pending.authorizationId);
+      this.handleRequest(client, { resource_id: resourceId, connected_gateway_ids: connectedIds }, now);
+    }
   }
 
   /** Returns the authorizations that `receiverId` (a gateway or client device) has to honour. */
@@ -157,13 +170,14 @@ export class Grants {
   #grantGateway(client: ClientPeer, request: AccessRequest, grant: Grant, now: Instant): void {
     const { requester: { device }, resource, actor } = grant;
     const view = gatewayResource(resource);
-    const gateway = this.#chooseGateway(resource, request.connected_gateway_ids);
+    // Who asks again was not served: the gateway that was chosen may be gone without anybody having noticed.
+    const silent = this.#supersede(client, resource.id);
+    const gateway = this.#chooseGateway(resource, request.connected_gateway_ids, silent);
     const gatewayDevice = this.#directory.get("devices", gateway?.deviceId);
     if (view === undefined) return this.#refuse(client, resource.id, "not_found");
     if (gateway === undefined || gatewayDevice === undefined) {
       return this.#refuse(client, resource.id, "offline");
     }
-    this.#supersede(client, resource.id);
     if (this.#pending.size >= MAX_PENDING) return this.#refuse(client, resource.id, "offline");
 
     const authorization = this.#record(client, gatewayDevice, grant);
@@ -180,6 +194,7 @@ export class Grants {
       gatewayId: gateway.deviceId,
       authorizationId: authorization.id,
       resourceId: resource.id,
+      connectedIds: request.connected_gateway_ids,
       message: {
         event: "authorization_created",
         payload: {
@@ -277,13 +292,22 @@ export class Grants {
     });
   }
 
-  /** Returns an online gateway of the resource's site: one that the client is connected to, else the newest, else any. */
-  #chooseGateway(resource: Resource, connectedIds: readonly string[]): GatewayPeer | undefined {
+  /**
+   * Returns an online gateway of the resource's site: one that the client is connected to, else the newest, else any.
+   * Of `avoidedId` only if there is no other.
+   */
+  #chooseGateway(
+    resource: Resource,
+    connectedIds: readonly string[],
+    avoidedId?: string,
+  ): GatewayPeer | undefined {
     let candidates = [...this.#presence.gateways.values()].filter((gateway) =>
       this.#directory.get("devices", gateway.deviceId)?.ownerId === resource.siteId
     );
     const connected = candidates.filter((gateway) => connectedIds.includes(gateway.deviceId));
+    const others = candidates.filter((gateway) => gateway.deviceId !== avoidedId);
     if (connected.length > 0) candidates = connected;
+    else if (others.length > 0) candidates = others;
     const versions = candidates.map((gateway) => gateway.software?.version ?? "");
     const newest = versions.reduce((best, version) => version > best ? version : best, "");
     candidates = candidates.filter((_, index) => versions[index] === newest);
@@ -312,10 +336,15 @@ export class Grants {
     return authorization;
   }
 
-  #supersede(client: ClientPeer, resourceId: string): void {
+  /** Forgets an earlier request for the same resource; returns the gateway that has not confirmed it. */
+  #supersede(client: ClientPeer, resourceId: string): string | undefined {
+    let silent: string | undefined;
     for (const [ref, pending] of this.#pending) {
-      if (pending.client === client && pending.resourceId === resourceId) this.#pending.delete(ref);
+      if (pending.client !== client || pending.resourceId !== resourceId) continue;
+      silent = pending.gatewayId;
+      this.#pending.delete(ref);
     }
+    return silent;
   }
 
   #revoke(authorization: Authorization): void {

@@ -412,6 +412,7 @@ export class Portal {
     if (!this.#presence.remove(peer)) return;
     this.#events.push({ type: "peer-left", role: peer.role, id: this.#describe(peer).id });
     if (peer.role === "relay") this.#relays.handleChange(now);
+    if (peer.role === "gateway") this.#grants.handleGatewayLeft(peer.deviceId, now);
   }
 
   #describe(peer: AnyPeer): { readonly id: string; readonly name: string } {
