@@ -18,12 +18,11 @@ const READY_VIEWS = 2048;
 const nonceOffset = arena.allocate(16);
 const stageOffset = arena.allocate(STAGE_LENGTH);
 const keyOffset = arena.allocate(KEY_LENGTH);
+const memory = arena.bytes.buffer;
 const stageViews: (Uint8Array | undefined)[] = new Array(READY_VIEWS).fill(undefined);
 
 /** Address of the nonce that `setNonce` wrote. */
 export const nonceAddress: bigint = arena.address(nonceOffset);
-
-const stageAddress: bigint = arena.address(stageOffset);
 
 /** Writes the nonce of `counter`. */
 export function setNonce(counter: number): void {
@@ -31,29 +30,31 @@ export function setNonce(counter: number): void {
   arena.data.setUint32(nonceOffset + 8, counter / 2 ** 32, true);
 }
 
-/** Returns an address at which the bytes of `source` can be read. */
-export function sourceAddress(source: Uint8Array): bigint {
-  if (source.buffer === arena.bytes.buffer) return arena.base + BigInt(source.byteOffset);
+/** Returns where in the arena the bytes of `source` can be read. */
+export function sourceOffset(source: Uint8Array): number {
+  if (source.buffer === memory) return source.byteOffset;
   assert(source.length <= STAGE_LENGTH, "a packet fits the stage");
   arena.bytes.set(source, stageOffset);
-  return stageAddress;
+  return stageOffset;
 }
 
-/** Returns an address at which `length` bytes for the start of `target` can be written; `finish` brings them there. */
-export function targetAddress(target: Uint8Array, length: number): bigint {
+/**
+ * Returns where in the arena `length` bytes for the start of `target` can be written; `finish` brings them there.
+ * Offsets are turned into addresses where they are used: a BigInt that is compared or kept costs memory.
+ */
+export function targetOffset(target: Uint8Array, length: number): number {
   assert(length <= target.length && length <= STAGE_LENGTH, "a packet fits its buffer");
-  return target.buffer === arena.bytes.buffer ? arena.base + BigInt(target.byteOffset) : stageAddress;
+  return target.buffer === memory ? target.byteOffset : stageOffset;
 }
 
-/** Brings what was written at `targetAddress(target, length)` to `target`. */
-export function finish(target: Uint8Array, length: number): void {
-  if (target.buffer !== arena.bytes.buffer) target.set(stageView(length));
+/** Brings the `length` bytes written at `offset`, which `targetOffset` returned, to `target`. */
+export function finish(target: Uint8Array, offset: number, length: number): void {
+  if (offset === stageOffset) target.set(stageView(length));
 }
 
-/** Wipes what was written at `targetAddress(target, length)`: it is not authentic. */
-export function discard(target: Uint8Array, length: number): void {
-  if (target.buffer === arena.bytes.buffer) target.fill(0, 0, length);
-  else arena.bytes.fill(0, stageOffset, stageOffset + length);
+/** Wipes the `length` bytes written at `offset`: they are not authentic. */
+export function discard(offset: number, length: number): void {
+  arena.bytes.fill(0, offset, offset + length);
 }
 
 /** Calls `use` with an address at which `key` can be read until it returns. */

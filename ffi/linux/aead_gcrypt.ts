@@ -11,8 +11,8 @@ import {
   finish,
   nonceAddress,
   setNonce,
-  sourceAddress,
-  targetAddress,
+  sourceOffset,
+  targetOffset,
   withKey,
 } from "../aead_memory.ts";
 import { arena } from "../memory.ts";
@@ -56,6 +56,8 @@ assert(version !== null, "libgcrypt tells its version");
 gcry_control(DISABLE_SECURE_MEMORY, 0);
 gcry_control(INITIALIZATION_FINISHED, 0);
 
+const { base } = arena;
+
 /** The provider. A handle is freed by `destroy` only. */
 export const gcryptProvider: CryptoProvider = {
   name: `libgcrypt ${Deno.UnsafePointerView.getCString(version)}`,
@@ -78,37 +80,37 @@ class GcryptAead implements AeadContext {
 
   seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
     const length = plaintext.length;
-    const target = targetAddress(out, length + TAG_LENGTH);
-    const source = sourceAddress(plaintext);
+    const target = targetOffset(out, length + TAG_LENGTH);
+    const source = sourceOffset(plaintext);
     const size = BigInt(length);
     setNonce(counter);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
-      ? gcry_cipher_encrypt(this.#handle, target, size, 0n, 0n)
-      : gcry_cipher_encrypt(this.#handle, target, size, source, size);
+      ? gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
+      : gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
     assert(failure === 0, "libgcrypt encrypts");
-    gcry_cipher_gettag(this.#handle, target + size, 16n);
-    finish(out, length + TAG_LENGTH);
+    gcry_cipher_gettag(this.#handle, base + BigInt(target + length), 16n);
+    finish(out, target, length + TAG_LENGTH);
   }
 
   open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
     const length = sealed.length - TAG_LENGTH;
     if (length < 0) return false;
-    const target = targetAddress(out, length);
-    const source = sourceAddress(sealed);
+    const target = targetOffset(out, length);
+    const source = sourceOffset(sealed);
     const size = BigInt(length);
     setNonce(counter);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
-      ? gcry_cipher_decrypt(this.#handle, target, size, 0n, 0n)
-      : gcry_cipher_decrypt(this.#handle, target, size, source, size);
+      ? gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
+      : gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
     assert(failure === 0, "libgcrypt decrypts");
     // It decrypts before it knows the tag: nothing may leave before this comparison.
-    if (gcry_cipher_checktag(this.#handle, source + size, 16n) !== 0) {
-      discard(out, length);
+    if (gcry_cipher_checktag(this.#handle, base + BigInt(source + length), 16n) !== 0) {
+      discard(target, length);
       return false;
     }
-    finish(out, length);
+    finish(out, target, length);
     return true;
   }
 

@@ -11,8 +11,8 @@ import {
   finish,
   nonceAddress,
   setNonce,
-  sourceAddress,
-  targetAddress,
+  sourceOffset,
+  targetOffset,
   withKey,
 } from "../aead_memory.ts";
 import { arena } from "../memory.ts";
@@ -60,6 +60,8 @@ const writtenAddress = arena.address(arena.allocate(16));
 /** Where the final calls may write; they write nothing for a stream cipher. */
 const nowhereAddress = arena.address(arena.allocate(16));
 
+const { base } = arena;
+
 /** The provider. Contexts are freed by `destroy` only. */
 export const opensslProvider: CryptoProvider = {
   name: `libcrypto ${Deno.UnsafePointerView.getCString(version)}`,
@@ -87,34 +89,38 @@ class OpensslAead implements AeadContext {
 
   seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
     const length = plaintext.length;
-    const target = targetAddress(out, length + TAG_LENGTH);
-    const source = sourceAddress(plaintext);
+    const target = targetOffset(out, length + TAG_LENGTH);
+    const source = sourceOffset(plaintext);
     const context = this.#sealing;
     setNonce(counter);
     EVP_EncryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
-    const isSealed = EVP_EncryptUpdate(context, target, writtenAddress, source, length) === 1 &&
+    const isSealed =
+      EVP_EncryptUpdate(context, base + BigInt(target), writtenAddress, base + BigInt(source), length) ===
+        1 &&
       EVP_EncryptFinal_ex(context, nowhereAddress, writtenAddress) === 1;
     assert(isSealed, "libcrypto encrypts");
-    EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG_LENGTH, target + BigInt(length));
-    finish(out, length + TAG_LENGTH);
+    EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG_LENGTH, base + BigInt(target + length));
+    finish(out, target, length + TAG_LENGTH);
   }
 
   open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
     const length = sealed.length - TAG_LENGTH;
     if (length < 0) return false;
-    const target = targetAddress(out, length);
-    const source = sourceAddress(sealed);
+    const target = targetOffset(out, length);
+    const source = sourceOffset(sealed);
     const context = this.#opening;
     setNonce(counter);
     EVP_DecryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
-    EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG_LENGTH, source + BigInt(length));
-    const isAuthentic = EVP_DecryptUpdate(context, target, writtenAddress, source, length) === 1 &&
+    EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG_LENGTH, base + BigInt(source + length));
+    const isAuthentic =
+      EVP_DecryptUpdate(context, base + BigInt(target), writtenAddress, base + BigInt(source), length) ===
+        1 &&
       EVP_DecryptFinal_ex(context, nowhereAddress, writtenAddress) === 1;
     if (!isAuthentic) {
-      discard(out, length);
+      discard(target, length);
       return false;
     }
-    finish(out, length);
+    finish(out, target, length);
     return true;
   }
 

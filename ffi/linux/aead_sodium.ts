@@ -12,8 +12,8 @@ import {
   KEY_LENGTH,
   nonceAddress,
   setNonce,
-  sourceAddress,
-  targetAddress,
+  sourceOffset,
+  targetOffset,
 } from "../aead_memory.ts";
 import { arena } from "../memory.ts";
 
@@ -29,6 +29,8 @@ const {
 assert(sodium_init() >= 0, "libsodium initialises");
 const version = sodium_version_string();
 assert(version !== null, "libsodium tells its version");
+
+const { base } = arena;
 
 /** The provider. Keys lie in the arena until `destroy`. */
 export const sodiumProvider: CryptoProvider = {
@@ -50,13 +52,13 @@ class SodiumAead implements AeadContext {
 
   seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
     const length = plaintext.length;
-    const target = targetAddress(out, length + TAG_LENGTH);
-    const source = sourceAddress(plaintext);
+    const target = targetOffset(out, length + TAG_LENGTH);
+    const source = sourceOffset(plaintext);
     setNonce(counter);
     const failure = crypto_aead_chacha20poly1305_ietf_encrypt(
-      target,
+      base + BigInt(target),
       0n,
-      source,
+      base + BigInt(source),
       BigInt(length),
       0n,
       0n,
@@ -65,20 +67,20 @@ class SodiumAead implements AeadContext {
       this.#keyAddress,
     );
     assert(failure === 0, "libsodium encrypts");
-    finish(out, length + TAG_LENGTH);
+    finish(out, target, length + TAG_LENGTH);
   }
 
   open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
     const length = sealed.length - TAG_LENGTH;
     if (length < 0) return false;
-    const target = targetAddress(out, length);
-    const source = sourceAddress(sealed);
+    const target = targetOffset(out, length);
+    const source = sourceOffset(sealed);
     setNonce(counter);
     const failure = crypto_aead_chacha20poly1305_ietf_decrypt(
-      target,
+      base + BigInt(target),
       0n,
       0n,
-      source,
+      base + BigInt(source),
       BigInt(sealed.length),
       0n,
       0n,
@@ -86,10 +88,10 @@ class SodiumAead implements AeadContext {
       this.#keyAddress,
     );
     if (failure !== 0) {
-      discard(out, length);
+      discard(target, length);
       return false;
     }
-    finish(out, length);
+    finish(out, target, length);
     return true;
   }
 
