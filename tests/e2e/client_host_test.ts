@@ -103,6 +103,14 @@ Deno.test(
       assert.equal(code, 3, stderr);
     });
 
+    await check("7: somebody deletes the device while it runs", async () => {
+      const client = await network.startClient();
+      await host.must(["ip", "link", "del", "fz0"]);
+      const { code, stderr } = await client.process.outcome;
+      assert.equal(code, 7, stderr);
+      assert.match(stderr, /fz0.*gone/);
+    });
+
     assert.equal(await traces(), clean);
   }),
 );
