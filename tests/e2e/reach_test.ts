@@ -2,17 +2,12 @@ import assert from "node:assert/strict";
 import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import { dig } from "./support/dig.ts";
 import type { Network, Role, Underlay } from "./support/network.ts";
-import { type Check, eventually, onNetwork } from "./support/on_network.ts";
+import { type Check, onNetwork } from "./support/on_network.ts";
+import { assertRefused, ping, udpEcho } from "./support/probe.ts";
 import { INTERNET, RESOURCES } from "./support/seed.ts";
 
 const PROXY_4 = IpNetwork.from("100.96.0.0/11");
 const PROXY_6 = IpNetwork.from("fd00:2021:1111:8000::/107");
-
-/**
- * What a refusal may take at most. It costs no waiting on the network, so this only has to tell it from silence, which
- * would last the whole time-out of curl (10 s).
- */
-const REFUSAL_LIMIT_MS = 4000;
 
 const MORE = [
   { name: "services", type: "dns", address: "**.web.site.test", site: "site" },
@@ -77,6 +72,29 @@ Deno.test(
       );
       assert.deepEqual(new Set(granted), new Set(["web", "lan", "host", "star", "deep"]));
       return Promise.resolve();
+    });
+  }),
+);
+
+Deno.test(
+  "fz run: asks the account's resolvers, through the tunnel where a resource leads to them",
+  onNetwork({ underlay: "ipv4", dns: ["172.20.0.53"], searchDomain: "site.test" }, async (network, check) => {
+    await network.startClient();
+    for (const flag of ["+notcp", "+tcp"]) {
+      await check(`a name that is no resource is known to the account's resolver (${flag})`, async () => {
+        assert.deepEqual((await dig(network.client, flag, "late.site.test", "A")).data, ["172.20.0.10"]);
+      });
+      await check(`the machine's own resolver is not asked (${flag})`, async () => {
+        assert.equal((await dig(network.client, flag, "www.public.test", "A")).status, "NXDOMAIN");
+      });
+    }
+    await check("names of resources are answered as ever", async () => {
+      const { data: [address] } = await dig(network.client, "exact.site.test", "A");
+      assert.ok(PROXY_4.contains(IpAddress.from(address!)), `${address}`);
+    });
+    await check("the search domain completes short names, of resources and others", async () => {
+      assert.match(await network.curl("http://exact/"), /hello/);
+      assert.match(await network.curl("http://late/"), /hello/);
     });
   }),
 );
@@ -267,27 +285,6 @@ async function checkInternet(
   await check("Internet: the gateway's private networks are no part of it", async () => {
     await assertRefused(network, "http://10.9.9.9/");
   });
-}
-
-/** Asserts that a connection to `url` fails, and by a refusal, not by silence. */
-async function assertRefused(network: Network, url: string): Promise<void> {
-  // The first packets of all wait for access; the limit is for what comes then.
-  await eventually(async () => {
-    const start = performance.now();
-    const { code, stderr } = await network.client.run(["curl", "-sS", "--max-time", "10", url]);
-    assert.equal(code, 7, `curl ${url} ended with ${code}: ${stderr}`);
-    const took = performance.now() - start;
-    assert.ok(took < REFUSAL_LIMIT_MS, `it took ${took} ms`);
-  });
-}
-
-function ping(network: Network, ...args: string[]) {
-  return network.client.run(["ping", "-c1", "-W5", ...args]);
-}
-
-async function udpEcho(network: Network, host: string, text: string): Promise<string> {
-  const script = 'exec 3<>"/dev/udp/$1/7"; printf %s "$2" >&3; timeout 8 head -c "${#2}" <&3';
-  return await network.client.must(["bash", "-c", script, "echo", host, text]);
 }
 
 /** Names of the resources that the client was told of, by id. */
