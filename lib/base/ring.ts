@@ -12,6 +12,11 @@ export class Ring<T> {
     return this.#items.length;
   }
 
+  /** The entry that was added last. */
+  get last(): T | undefined {
+    return this.#items.at(-1);
+  }
+
   /** How many entries were forgotten because the ring was full. */
   get dropped(): number {
     return this.#dropped;

@@ -3,7 +3,7 @@
  * for SRV and TXT records of a site. Every query goes on to a resolver of the host. Driven by the gateway session.
  */
 
-import { SocketAddress } from "../base/ip.ts";
+import { type AddressKey, SocketAddress } from "../base/ip.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Instant, Wake } from "../base/time.ts";
@@ -28,7 +28,7 @@ export const DNS_PORT = 53535;
 
 type Origin =
   | { readonly type: "udp"; readonly local: SocketAddress; readonly remote: SocketAddress }
-  | { readonly type: "tcp"; readonly connectionId: number };
+  | { readonly type: "tcp"; readonly remote: SocketAddress; readonly connectionId: number };
 
 interface Pending {
   readonly origin: Origin;
@@ -47,6 +47,8 @@ export class GatewayDnsServer {
   readonly #rng: Rng;
   readonly #tcp: DnsTcpServer;
   readonly #pending = new Map<number, Pending>();
+  /** How many of them each client has. */
+  readonly #perClient = new Map<AddressKey, number>();
   readonly #queries = new Ring<UpstreamQuery>(MAX_PENDING);
   readonly #packets = new Ring<Uint8Array>(MAX_PENDING);
   /** Best first: one that fails goes to the end. */
@@ -91,6 +93,7 @@ export class GatewayDnsServer {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
+    this.#countClient(pending, -1);
     const { query, upstreamId } = pending;
     if (outcome.type === "answer" && isAnswerTo(outcome.message, upstreamId, query)) {
       this.#answer(pending, withDnsId(outcome.message, query.id), now);
@@ -132,7 +135,7 @@ export class GatewayDnsServer {
 
   #takeTcpQueries(now: Instant): void {
     for (let query = this.#tcp.pollQuery(); query !== undefined; query = this.#tcp.pollQuery()) {
-      const origin: Origin = { type: "tcp", connectionId: query.connectionId };
+      const origin: Origin = { type: "tcp", remote: query.remote, connectionId: query.connectionId };
       if (!this.#forward(query.message, origin, now)) this.#tcp.drop(query.connectionId, now);
     }
   }
@@ -145,7 +148,9 @@ export class GatewayDnsServer {
     const resolver = this.#resolvers[0];
     // A fresh id: off-path answers have to guess ours, not the client's.
     const upstreamId = this.#rng.u32() & 0xffff;
-    if (resolver === undefined || this.#pending.size >= MAX_PENDING) {
+    const isFull = this.#pending.size >= MAX_PENDING ||
+      (this.#perClient.get(origin.remote.ip.key) ?? 0) >= MAX_PENDING_PER_CLIENT;
+    if (resolver === undefined || isFull) {
       this.#answer({ origin }, encodeDnsAnswer(query, ResponseCode.serverFailure), now);
       return true;
     }
@@ -158,6 +163,7 @@ export class GatewayDnsServer {
   #ask(pending: Pending): void {
     const id = this.#nextId++;
     this.#pending.set(id, pending);
+    this.#countClient(pending, 1);
     this.#queries.push({
       id,
       server: { type: "do53", address: pending.resolver },
@@ -182,6 +188,13 @@ export class GatewayDnsServer {
     }));
   }
 
+  #countClient({ origin }: Pending, change: 1 | -1): void {
+    const { key } = origin.remote.ip;
+    const count = (this.#perClient.get(key) ?? 0) + change;
+    if (count === 0) this.#perClient.delete(key);
+    else this.#perClient.set(key, count);
+  }
+
   #demote(resolver: SocketAddress): void {
     const index = this.#resolvers.findIndex((candidate) => candidate.equals(resolver));
     if (index >= 0) this.#resolvers.push(...this.#resolvers.splice(index, 1));
@@ -189,6 +202,8 @@ export class GatewayDnsServer {
 }
 
 const MAX_PENDING = 1024;
+/** Nobody takes all the places. */
+const MAX_PENDING_PER_CLIENT = 128;
 const QUERY_TIMEOUT = seconds(5);
 /** Leaves time to ask another resolver. */
 const FIRST_ATTEMPT = seconds(2);

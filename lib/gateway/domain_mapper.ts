@@ -9,12 +9,16 @@ import { seconds } from "../base/time.ts";
 import type { ResolvedAddresses } from "../nat/proxy_map.ts";
 import type { AssignedIps, DomainStatus } from "../wire/p2p_control.ts";
 import type { PeerTable } from "./peer_table.ts";
+import { isServiceAddress } from "./special_ranges.ts";
 
 /** How long a name may take to resolve. */
 export const RESOLVE_TIMEOUT = seconds(10);
 
 /** Most names being resolved at a time. */
 export const MAX_RESOLUTIONS = 1000;
+
+/** Most names being resolved at a time for one client: nobody takes all the places. */
+export const MAX_RESOLUTIONS_PER_CLIENT = 100;
 
 /** A name to resolve: A and AAAA, through the host's own resolver. */
 export interface ResolveRequest {
@@ -52,14 +56,17 @@ export class DomainMapper {
       this.#report(clientId, request, "inactive");
       return;
     }
+    let ofClient = 0;
     for (const pending of this.#pending.values()) {
-      const isSame = pending.clientId === clientId && pending.request.resourceId === request.resourceId &&
+      if (pending.clientId !== clientId) continue;
+      ofClient++;
+      const isSame = pending.request.resourceId === request.resourceId &&
         pending.request.domain.toLowerCase() === request.domain.toLowerCase();
       if (!isSame) continue;
       pending.request = request;
       return;
     }
-    if (this.#pending.size >= MAX_RESOLUTIONS) {
+    if (this.#pending.size >= MAX_RESOLUTIONS || ofClient >= MAX_RESOLUTIONS_PER_CLIENT) {
       this.#report(clientId, request, "inactive");
       return;
     }
@@ -78,7 +85,7 @@ export class DomainMapper {
     if (peer === undefined) return;
     const isAllowed = peer.checkDomain(request.resourceId, request.domain) === "allowed";
     const isMapped = isAllowed && resolved !== undefined &&
-      peer.assignProxies(request, resolved) !== "refused";
+      peer.assignProxies(request, servicesOf(resolved)) !== "refused";
     this.#report(clientId, request, isMapped ? "active" : "inactive");
   }
 
@@ -107,4 +114,8 @@ export class DomainMapper {
     const { resourceId, domain } = request;
     this.#reports.push({ clientId, status: { type: "domain-status", resourceId, domain, status } });
   }
+}
+
+function servicesOf({ ipv4, ipv6 }: ResolvedAddresses): ResolvedAddresses {
+  return { ipv4: ipv4.filter(isServiceAddress), ipv6: ipv6.filter(isServiceAddress) };
 }

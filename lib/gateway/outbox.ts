@@ -50,15 +50,18 @@ export class PortalOutbox {
   }
 
   #push(event: CandidateEvent, clientId: string, candidate: string): void {
-    const last = [...this.#messages].at(-1);
+    const last = this.#messages.last;
     const isSame = last !== undefined && last.event === event && isCandidates(last) &&
-      last.payload.client_ids[0] === clientId;
-    if (isSame) last.payload.candidates.push(candidate);
-    else this.#messages.push({ event, payload: { client_ids: [clientId], candidates: [candidate] } });
+      last.payload.client_ids[0] === clientId && last.payload.candidates.length < MAX_CANDIDATES;
+    if (!isSame) {
+      this.#messages.push({ event, payload: { client_ids: [clientId], candidates: [candidate] } });
+    } else if (!last.payload.candidates.includes(candidate)) last.payload.candidates.push(candidate);
   }
 }
 
 const MAX_WAITING = 1024;
+/** Of one message. */
+const MAX_CANDIDATES = 64;
 
 function isCandidates(
   message: GatewayOutbound,

@@ -1,7 +1,8 @@
 /** Address ranges with a meaning of their own at a gateway. */
 
-import { IpNetwork } from "../base/ip.ts";
+import { type IpAddress, IpNetwork } from "../base/ip.ts";
 import type { Family } from "../base/ip.ts";
+import { isProxyAddress } from "../nat/proxy_map.ts";
 
 /** Where the tunnel addresses of clients and gateways come from. */
 export const PEER_NETWORKS = {
@@ -23,6 +24,16 @@ export function isSpecialAddressAt(family: Family, bytes: Uint8Array, offset: nu
   return networks.some((network) => network.containsBytes(bytes, offset));
 }
 
+/**
+ * Returns whether a name may lead to `address`. Whoever rules the name must not lead clients to the gateway itself, to
+ * other clients or into the proxy addresses.
+ */
+export function isServiceAddress(address: IpAddress): boolean {
+  if (address.isUnspecified || address.isLoopback || address.isMulticast) return false;
+  if (MAPPED_V4.contains(address) || isProxyAddress(address)) return false;
+  return !isPeerAddressAt(address.family, address.bytes, 0);
+}
+
 const SPECIAL_V4 = [
   "0.0.0.0/8",
   "10.0.0.0/8",
@@ -35,6 +46,12 @@ const SPECIAL_V4 = [
   "240.0.0.0/4",
 ].map((text) => IpNetwork.from(text));
 
-const SPECIAL_V6 = ["::/128", "::1/128", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8"].map((text) =>
-  IpNetwork.from(text)
-);
+/** IPv4 addresses written as IPv6 (RFC 4291 §2.5.5.2). */
+const MAPPED_V4 = IpNetwork.from("::ffff:0:0/96");
+
+/** The last are the IPv4 ones as a NAT64 on the way would reach them (RFC 6052 §2.1). */
+const SPECIAL_V6 = [
+  ...["::/96", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"].map((text) => IpNetwork.from(text)),
+  MAPPED_V4,
+  ...SPECIAL_V4.map(({ address, prefix }) => IpNetwork.from(`64:ff9b::${address}/${96 + prefix}`)),
+];

@@ -8,6 +8,7 @@ import { IpAddress } from "../base/ip.ts";
 import type { Result } from "../base/result.ts";
 import { err, ok } from "../base/result.ts";
 import * as v from "valibot";
+import { isEncodableName } from "./dns_name.ts";
 import type { IpPacket } from "./ip.ts";
 
 /** A control message. */
@@ -87,13 +88,11 @@ function decodeAssignedIps(payload: Uint8Array): Result<ControlMessage> {
     if (address === undefined) return err("bad-address");
     proxyIps.push(address);
   }
-  const { resource, domain } = parsed.output;
-  return ok({
-    type: "assigned-ips",
-    resourceId: resource.toLowerCase(),
-    domain: withoutTrailingDot(domain),
-    proxyIps,
-  });
+  const { resource } = parsed.output;
+  const domain = withoutTrailingDot(parsed.output.domain);
+  // It is given to the host's resolver.
+  if (domain === "" || !isEncodableName(domain)) return err("bad-domain");
+  return ok({ type: "assigned-ips", resourceId: resource.toLowerCase(), domain, proxyIps });
 }
 
 function decodeDomainStatus(payload: Uint8Array): Result<ControlMessage> {

@@ -79,6 +79,15 @@ Deno.test("decodeControl refuses more than 8 addresses", () => {
   assert.equal(decoded.ok, false);
 });
 
+Deno.test("decodeControl refuses to assign addresses to what is no name", () => {
+  for (const domain of ["", ".", "a b", "a..b", "x".repeat(64), "\\u0000", "a\\n.example"]) {
+    const decoded = decode(
+      control(0, utf8(`{"resource":"r","domain":"${domain}","proxy_ips":["100.96.0.1"]}`)),
+    );
+    assert.deepEqual(decoded, { ok: false, reason: "bad-domain" }, domain);
+  }
+});
+
 Deno.test("decodeControl never throws on random payloads", () => {
   const payload = fc.oneof(fc.uint8Array({ maxLength: 60 }), fc.json().map(utf8));
   fc.assert(fc.property(fc.nat(4), payload, (eventType, bytes) => {
