@@ -142,9 +142,14 @@ export class Host {
     await this.must(["nft", "-f", "-"], { input: rules });
   }
 
+  /** Ends what was spawned on this host. */
+  async stopProcesses(): Promise<void> {
+    await Promise.all([...this.#processes].map((process) => process.stop(500)));
+  }
+
   /** Ends everything on this host, and the host. */
   async close(): Promise<void> {
-    await Promise.all([...this.#processes].map((process) => process.stop(500)));
+    await this.stopProcesses();
     const { stdout } = await runTool(["ip", "netns", "pids", this.name]);
     for (const pid of stdout.split(/\s+/).filter((text) => text !== "")) {
       if (Number(pid) !== this.pid) killQuietly(Number(pid));

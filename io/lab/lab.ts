@@ -62,8 +62,9 @@ export class Lab {
 
   /** Ends all hosts, their processes and links. */
   async close(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.stopProcesses()));
+    await Promise.all(this.#segments.map((segment) => segment.close()));
     await Promise.all([...this.#hosts.values()].map((host) => host.close()));
-    for (const segment of this.#segments) await segment.close();
   }
 }
 

@@ -57,14 +57,17 @@ export class Interface {
   }
 }
 
-let wires = 0;
+/** Names are new in the whole isolation: the kernel takes links of a host that is gone down some time later. */
+function newName(): string {
+  return `fz${crypto.randomUUID().slice(0, 8)}`;
+}
 
 /** Joins two hosts by a wire. */
 export async function linkHosts(
   left: readonly [Host, LinkAddresses],
   right: readonly [Host, LinkAddresses],
 ): Promise<[Interface, Interface]> {
-  const wire = `fzw${wires++}`;
+  const wire = newName();
   await mustRun(["ip", "link", "add", `${wire}a`, "type", "veth", "peer", "name", `${wire}b`]);
   return [await plugIn(`${wire}a`, ...left), await plugIn(`${wire}b`, ...right)];
 }
@@ -80,7 +83,7 @@ export class Segment {
   }
 
   static async create(): Promise<Segment> {
-    const bridge = `fzs${wires++}`;
+    const bridge = newName();
     // Without snooping and spanning tree the switch is ready at once and passes multicast.
     const kind = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"];
     await mustRun(["ip", "link", "add", bridge, ...kind]);
@@ -90,7 +93,7 @@ export class Segment {
 
   /** Plugs `host` in and returns its new interface. */
   async attach(host: Host, addresses: LinkAddresses): Promise<Interface> {
-    const wire = `fzw${wires++}`;
+    const wire = newName();
     await mustRun(["ip", "link", "add", `${wire}a`, "type", "veth", "peer", "name", `${wire}b`]);
     this.#ports.push(`${wire}b`);
     await mustRun(["ip", "link", "set", `${wire}b`, "master", this.#bridge, "up"]);

@@ -127,7 +127,7 @@ Deno.test("Lab: takes down everything it made", async () => {
     await (await lab.segment()).attach(host, { v4: "10.0.0.1/24" });
   });
   const links = await new Deno.Command("ip", { args: ["-brief", "link"] }).output();
-  assert.doesNotMatch(new TextDecoder().decode(links.stdout), /fz[ws]/);
+  assert.doesNotMatch(new TextDecoder().decode(links.stdout), /fz[0-9a-f]{8}/);
   const spaces = await new Deno.Command("ip", { args: ["netns"] }).output();
   assert.equal(new TextDecoder().decode(spaces.stdout), "");
   assert.throws(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`), Deno.errors.NotFound);
