@@ -1,6 +1,7 @@
 /** How commands print: colours by policy, JSON documents with a schema number, errors with the next step. */
 
 import { Fault } from "../lib/base/fault.ts";
+import { printable } from "../lib/base/text.ts";
 import type { CliContext, Environment, Stream } from "./context.ts";
 
 /** Version of all JSON documents. Fields are added, never changed or removed, without raising it. */
@@ -42,7 +43,9 @@ export function printFacts(
   facts: readonly (readonly [label: string, value: string])[],
 ): void {
   const width = Math.max(...facts.map(([label]) => label.length));
-  for (const [label, value] of facts) context.stdout.write(`${label.padEnd(width)}  ${value}\n`);
+  for (const [label, value] of facts) {
+    context.stdout.write(`${label.padEnd(width)}  ${printable(value)}\n`);
+  }
 }
 
 /** Writes one sentence about `error` to standard error, and the next step if there is one. */
@@ -63,5 +66,5 @@ export function describeError(error: unknown): string {
     if (reason !== "" && !text.includes(reason)) text += `: ${reason}`;
     cause = cause instanceof Error ? cause.cause : undefined;
   }
-  return text.replace(/\s*\n\s*/g, " ");
+  return printable(text.replace(/\s*\n\s*/g, " "));
 }

@@ -5,6 +5,7 @@
 
 import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
 import type { Log, LogFields } from "../lib/base/log.ts";
+import { printable } from "../lib/base/text.ts";
 import { LOG_LEVELS, LogFilter } from "./log_filter.ts";
 
 export interface LogOptions {
@@ -79,7 +80,10 @@ function formatText(record: LogRecord): string {
   const level = levelName(record).toUpperCase().padEnd(5);
   const fields = Object.entries(record.properties).map(([name, value]) => ` ${name}=${fieldText(value)}`);
   const time = new Date(record.timestamp).toISOString();
-  return `${time} ${level} ${record.category.join(".")}: ${record.message.join("")}${fields.join("")}\n`;
+  // Control characters of hostile input must not reach a terminal.
+  return `${time} ${level} ${
+    printable(`${record.category.join(".")}: ${record.message.join("")}${fields.join("")}`)
+  }\n`;
 }
 
 function formatJson(record: LogRecord): string {
@@ -103,7 +107,6 @@ function isJson(value: unknown): boolean {
   return value === null || ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
 }
 
-/** Control characters of hostile input must not reach a terminal. */
 function fieldText(value: unknown): string {
   const text = value instanceof Error ? value.message : describe(value);
   return /^[\w.:/%@+[\]-]+$/.test(text) ? text : JSON.stringify(text);

@@ -1,6 +1,7 @@
 /** What a refused upgrade says: problem details (RFC 9457) and `Retry-After` (RFC 9110 §10.2.3). */
 
 import { type Duration, minutes, seconds } from "../base/time.ts";
+import { printable } from "../base/text.ts";
 import { type EndCause, endCause } from "./ending.ts";
 
 export interface Problem {
@@ -18,8 +19,10 @@ export function decodeProblem(contentType: string | undefined, body: string): Pr
     const value: unknown = JSON.parse(body);
     if (typeof value !== "object" || value === null) return undefined;
     return {
-      code: "code" in value && typeof value.code === "string" ? value.code.slice(0, 100) : undefined,
-      detail: "detail" in value && typeof value.detail === "string" ? value.detail.slice(0, 500) : undefined,
+      code: "code" in value && typeof value.code === "string" ? printable(value.code, 100) : undefined,
+      detail: "detail" in value && typeof value.detail === "string"
+        ? printable(value.detail, 500)
+        : undefined,
       cause: "cause" in value ? endCause(value.cause) : undefined,
     };
   } catch {

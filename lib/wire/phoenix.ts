@@ -4,6 +4,7 @@
  */
 
 import { err, ok, type Result } from "../base/result.ts";
+import { printable } from "../base/text.ts";
 
 /** One frame. `ref` is undefined for pushes. */
 export interface PhoenixFrame {
@@ -61,13 +62,16 @@ export function encodeFrame(frame: PhoenixFrame): string {
   });
 }
 
-/** Returns the reply in the payload of a `phx_reply`, or undefined if it is none. */
+/** Returns the reply in the payload of a `phx_reply`, or undefined if it is none. The reason can be shown. */
 export function decodeReply(payload: unknown): PhoenixReply | undefined {
   if (!isRecord(payload)) return undefined;
   if (payload.status === "ok") return { status: "ok", response: payload.response };
   if (payload.status !== "error") return undefined;
   const reason = isRecord(payload.response) ? payload.response.reason : undefined;
-  return { status: "error", reason: typeof reason === "string" ? reason : "unknown" };
+  return {
+    status: "error",
+    reason: typeof reason === "string" ? printable(reason, MAX_REASON_LENGTH) : "unknown",
+  };
 }
 
 /** Returns the payload of a `phx_reply`. A plain success has the response `{}`, exactly: peers insist on it. */
@@ -76,6 +80,8 @@ export function encodeReply(reply: PhoenixReply): unknown {
     ? { status: "ok", response: reply.response ?? {} }
     : { status: "error", response: { reason: reply.reason } };
 }
+
+const MAX_REASON_LENGTH = 200;
 
 // JSON.parse has no error codes: these are V8's words for input that ends too early.
 function isCutShort(message: string, length: number): boolean {

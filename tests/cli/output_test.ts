@@ -39,6 +39,14 @@ Deno.test("printFacts: aligns the values", () => {
   assert.equal(context.written.stdout, "a     1\nlong  2\n");
 });
 
+Deno.test("describeError, printFacts: let nobody write to the terminal by a text of his", () => {
+  const fault = new Fault("rejected", 'the portal answered "\x1b[2J"', { cause: new Error("\x9b1m") });
+  assert.equal(describeError(fault), 'the portal answered "?[2J": ?1m');
+  const context = fakeContext();
+  printFacts(context, [["name", "\x1b]0;evil\x07"]]);
+  assert.equal(context.written.stdout, "name  ?]0;evil?\n");
+});
+
 Deno.test("describeError: puts causes on one line and says nothing twice", () => {
   const root = new Error("connection refused");
   const middle = new Error("Cannot dial: connection refused", { cause: root });

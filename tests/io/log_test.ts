@@ -28,6 +28,8 @@ Deno.test("createLog: keeps control characters of hostile text away from the ter
   createLog("x").warn("name", { name: "\x1b[2Jevil\nline" });
   assert.equal(lines[0]!.includes("\x1b"), false);
   assert.equal(lines[0]!.trimEnd().includes("\n"), false);
+  createLog("x").warn("access denied: \x1b[2J\n\x9b1m", { c1: "\x9b1m" });
+  assert.match(lines[1]!, /WARN {2}x: access denied: \?\[2J\?\?1m c1="\?1m"\n$/);
 });
 
 Deno.test("createLog: follows a change of the filter at once", () => {

@@ -47,6 +47,14 @@ Deno.test("encodeReply gives a plain success the response {} exactly", () => {
   });
 });
 
+Deno.test("decodeReply gives reasons that can be shown", () => {
+  const reason = `\x1b[2J${"x".repeat(1000)}`;
+  const reply = decodeReply({ status: "error", response: { reason } });
+  assert(reply?.status === "error");
+  assert.ok(reply.reason.startsWith("?[2Jxx"));
+  assert.equal(reply.reason.length, 200);
+});
+
 Deno.test("decodeFrame never throws and gives back what encodeFrame wrote", () => {
   fc.assert(fc.property(fc.string(), (text) => void decodeFrame(text)));
   fc.assert(fc.property(fc.json(), (text) => void decodeFrame(text)));
