@@ -262,6 +262,7 @@ async function checkInternet(
   }
   const { code } = await client.process.stop(10_000);
   assert.equal(code, 0);
+  await client.events.waitFor("stopped");
   const again = await network.startClient({ args: ["--activate-internet-resource"] });
   const names = resourceNames(again);
   for (const family of families) {
