@@ -77,10 +77,22 @@ choose_places() {
   sudo=sudo
   prefix=$HOME/.local/share/fz
   bin=$HOME/.local/bin
-  case :$PATH: in
-    *:"$bin":*) ;;
-    *) if [ -d "$HOME/bin" ]; then case :$PATH: in *:"$HOME/bin":*) bin=$HOME/bin ;; esac; fi ;;
-  esac
+  if on_path "$bin"; then return 0; fi
+  if [ -d "$HOME/bin" ] && on_path "$HOME/bin"; then
+    bin=$HOME/bin
+  elif have sudo && on_path /usr/local/bin; then
+    # No folder of this user's is on the PATH: the command would not be found.
+    bin=/usr/local/bin
+  fi
+}
+
+on_path() {
+  case :$PATH: in *:"$1":*) return 0 ;; *) return 1 ;; esac
+}
+
+# Runs a command as root where `bin` is not this user's.
+in_bin() {
+  if [ -z "$sudo" ] || [ "$bin" != /usr/local/bin ]; then "$@"; else sudo "$@"; fi
 }
 
 as_root() {
@@ -93,9 +105,21 @@ need_root() {
 
 # Adds a line to the list of what was done, once.
 record() {
-  mkdir -p "$prefix"
+  [ -d "$prefix" ] || make_prefix
   touch "$prefix/manifest"
   grep -qxF "$*" "$prefix/manifest" || printf '%s\n' "$*" >>"$prefix/manifest"
+}
+
+make_prefix() {
+  made=""
+  parent=$(dirname "$prefix")
+  while [ ! -d "$parent" ]; do
+    made="folder $parent
+$made"
+    parent=$(dirname "$parent")
+  done
+  mkdir -p "$prefix"
+  printf '%s' "$made" >"$prefix/manifest"
 }
 
 agree() {
@@ -110,6 +134,9 @@ agree() {
 
 install_all() {
   [ "$(uname -s)" = Linux ] || fail "fz runs on Linux only for now; this is $(uname -s)"
+  if [ -n "$sudo" ] && [ "$bin" = /usr/local/bin ] && [ ! -e "$bin/fz" ]; then
+    agree "The command fz will be put into $bin, since no folder of yours is on the PATH."
+  fi
   wanted=$PRODUCT_PACKAGES
   [ "$dev" = no ] || wanted="$wanted $DEV_PACKAGES"
   have npm || wanted="nodejs npm $wanted"
@@ -118,10 +145,7 @@ install_all() {
   install_commands
   warm_cache
   say "Done. Try: fz demo"
-  case :$PATH: in
-    *:"$bin":*) ;;
-    *) say "Note: $bin is not on your PATH. Add it: export PATH=\"$bin:\$PATH\"" ;;
-  esac
+  on_path "$bin" || say "Note: $bin is not on your PATH. Add it: export PATH=\"$bin:\$PATH\""
 }
 
 install_packages() {
@@ -239,8 +263,8 @@ put() {
   if [ -e "$2" ] && ! grep -qxF "file $2" "$prefix/manifest"; then
     grep -q 'install.sh, which takes it back' "$2" 2>/dev/null || fail "$2 exists and is not ours: move it away first"
   fi
-  cp "$1" "$2"
-  chmod 755 "$2"
+  in_bin cp "$1" "$2"
+  in_bin chmod 755 "$2"
   record "file $2"
   say "Command: $2"
 }
@@ -263,7 +287,7 @@ uninstall_all() {
   cp "$prefix/manifest" "$temporary/manifest"
   remove_packages
   sed -n 's/^file //p' "$temporary/manifest" | while read -r path; do
-    rm -f "$path"
+    case $path in /usr/local/bin/*) as_root rm -f "$path" ;; *) rm -f "$path" ;; esac
     say "Removed $path"
   done
   # A folder goes only if it is empty again; inner ones were recorded after outer ones.
