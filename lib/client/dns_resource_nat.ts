@@ -39,6 +39,8 @@ type Domains = Map<string, Entry>;
 export class DnsResourceNat {
   readonly #proxyIpsOf: ProxyIpsOf;
   readonly #byGateway = new Map<string, Map<string, Domains>>();
+  /** Entries that hold packets, longest first; those that are gone meanwhile are pushed out by others. */
+  readonly #holding = new Set<Entry>();
   #assignments: Assignment[] = [];
 
   constructor(proxyIpsOf: ProxyIpsOf) {
@@ -86,6 +88,7 @@ export class DnsResourceNat {
     if (isDue(entry.state, now)) this.#tell(entry, gatewayId, resourceId, domain, isConnected, now);
     if (entry.buffer === undefined) return true;
     entry.buffer.push(packet);
+    this.#noteHolding(entry);
     return false;
   }
 
@@ -105,6 +108,7 @@ export class DnsResourceNat {
     if (entry === undefined) return [];
     const packets = entry.buffer?.takeAll() ?? [];
     entry.buffer = undefined;
+    this.#holding.delete(entry);
     entry.state = { type: isActive ? "confirmed" : "failed" };
     return isActive ? packets : [];
   }
@@ -128,11 +132,23 @@ export class DnsResourceNat {
 
   clear(): void {
     this.#byGateway.clear();
+    this.#holding.clear();
     this.#assignments = [];
   }
 
   #find(gatewayId: string, resourceId: string, domain: string): Entry | undefined {
     return this.#byGateway.get(gatewayId)?.get(resourceId)?.get(domain);
+  }
+
+  /** Applications that talk to thousands of names at once lose the packets that have waited longest. */
+  #noteHolding(entry: Entry): void {
+    this.#holding.add(entry);
+    if (this.#holding.size <= MAX_HOLDING) return;
+    for (const oldest of this.#holding) {
+      this.#holding.delete(oldest);
+      oldest.buffer?.takeAll();
+      return;
+    }
   }
 
   #create(gatewayId: string, resourceId: string, domain: string, isConnected: boolean, now: Instant): Entry {
@@ -168,6 +184,8 @@ export class DnsResourceNat {
 const MAX_WAITING = 32;
 /** Names of one resource at one gateway; each may hold packets. */
 const MAX_DOMAINS = 16_384;
+/** Names that hold packets at the same time, all gateways together. */
+const MAX_HOLDING = 1024;
 const REPEAT_AFTER: Duration = seconds(2);
 
 function isDue(state: { readonly sentAt: Instant | undefined }, now: Instant): boolean {
