@@ -14,8 +14,18 @@ export async function versionFacts(): Promise<Record<string, string>> {
     kernel: Deno.osRelease(),
     crypto: chosen?.name ?? "none",
     "crypto found": providers.flatMap((provider) => provider?.name ?? []).join(", "),
+    offloads: (await offloads()).join(", ") || "none",
     ...tunFacts(),
   };
+}
+
+async function offloads(): Promise<string[]> {
+  if (Deno.build.os !== "linux") return [];
+  try {
+    return (await import("../ffi/linux/offloads.ts")).kernelOffloads();
+  } catch {
+    return [];
+  }
 }
 
 function tunFacts(): Record<string, string> {
