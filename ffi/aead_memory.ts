@@ -30,11 +30,11 @@ export function setNonce(counter: number): void {
   arena.data.setUint32(nonceOffset + 8, counter / 2 ** 32, true);
 }
 
-/** Returns where in the arena the bytes of `source` can be read. */
-export function sourceOffset(source: Uint8Array): number {
-  if (source.buffer === memory) return source.byteOffset;
-  assert(source.length <= STAGE_LENGTH, "a packet fits the stage");
-  arena.bytes.set(source, stageOffset);
+/** Returns where in the arena the bytes of `source` from `start` on can be read. */
+export function sourceOffset(source: Uint8Array, start = 0): number {
+  if (source.buffer === memory) return source.byteOffset + start;
+  assert(source.length - start <= STAGE_LENGTH, "a packet fits the stage");
+  arena.bytes.set(start === 0 ? source : source.subarray(start), stageOffset);
   return stageOffset;
 }
 

@@ -93,11 +93,11 @@ class GcryptAead implements AeadContext {
     finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    const length = sealed.length - TAG_LENGTH;
+  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
+    const length = sealed.length - start - TAG_LENGTH;
     if (length < 0) return false;
     const target = targetOffset(out, length);
-    const source = sourceOffset(sealed);
+    const source = sourceOffset(sealed, start);
     const size = BigInt(length);
     setNonce(counter);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);

@@ -103,11 +103,11 @@ class OpensslAead implements AeadContext {
     finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    const length = sealed.length - TAG_LENGTH;
+  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
+    const length = sealed.length - start - TAG_LENGTH;
     if (length < 0) return false;
     const target = targetOffset(out, length);
-    const source = sourceOffset(sealed);
+    const source = sourceOffset(sealed, start);
     const context = this.#opening;
     setNonce(counter);
     EVP_DecryptInit_ex(context, 0n, 0n, 0n, nonceAddress);

@@ -70,18 +70,18 @@ class SodiumAead implements AeadContext {
     finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    const length = sealed.length - TAG_LENGTH;
+  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
+    const length = sealed.length - start - TAG_LENGTH;
     if (length < 0) return false;
     const target = targetOffset(out, length);
-    const source = sourceOffset(sealed);
+    const source = sourceOffset(sealed, start);
     setNonce(counter);
     const failure = crypto_aead_chacha20poly1305_ietf_decrypt(
       base + BigInt(target),
       0n,
       0n,
       base + BigInt(source),
-      BigInt(sealed.length),
+      BigInt(length + TAG_LENGTH),
       0n,
       0n,
       nonceAddress,

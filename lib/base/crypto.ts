@@ -26,10 +26,11 @@ export interface AeadContext {
    */
   seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void;
   /**
-   * Writes the plaintext (`sealed.length - 16` bytes) to the start of `out` and returns true, or returns false if the
-   * tag does not match; `out` then holds nothing of use. Same aliasing rule as `seal`.
+   * Opens what `sealed` holds from `start` (default 0) on: writes the plaintext, 16 bytes less, to the start of `out` and
+   * returns true, or returns false if the tag does not match; `out` then holds nothing of use. Same aliasing rule as
+   * `seal`.
    */
-  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean;
+  open(counter: number, sealed: Uint8Array, out: Uint8Array, start?: number): boolean;
   /** Wipes the key. The context must not be used afterwards. */
   destroy(): void;
 }
@@ -58,10 +59,10 @@ class NobleAead implements AeadContext {
     out.set(sealed);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    if (sealed.length < TAG_LENGTH) return false;
+  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
+    if (sealed.length - start < TAG_LENGTH) return false;
     try {
-      out.set(chacha20poly1305(this.#key, this.#nonceFor(counter)).decrypt(sealed));
+      out.set(chacha20poly1305(this.#key, this.#nonceFor(counter)).decrypt(sealed.subarray(start)));
       return true;
     } catch {
       return false;

@@ -11,6 +11,7 @@ import type { CryptoProvider } from "../base/crypto.ts";
 import type { Datagram } from "../base/datagram.ts";
 import type { SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
+import { Prefixes } from "../base/prefixes.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { earliest, type Instant, seconds, type Wake, type WallClock } from "../base/time.ts";
@@ -30,7 +31,7 @@ import {
   type FailureReason,
   type KeyPair,
 } from "./connection.ts";
-import { PATH_HEADROOM, type PathInfo, sendOnPath } from "./path.ts";
+import { PATH_HEADROOM, PathBuffer, type PathInfo } from "./path.ts";
 import { Registry } from "./registry.ts";
 import { type RelayConfig, Relays, type RelayStatus } from "./relays.ts";
 import { Schedule } from "./schedule.ts";
@@ -88,18 +89,15 @@ export class Node {
   readonly #events = new Ring<NodeEvent>(MAX_EVENTS);
   readonly #datagrams = new Ring<Datagram>(MAX_DATAGRAMS);
   readonly #counters = new Map<string, number>();
-  /** Outgoing packets are sealed into `#sealed`, behind the headroom for a relay's frame. */
-  readonly #outgoing: Uint8Array;
-  readonly #sealed: Uint8Array;
-  readonly #opened: Uint8Array;
+  readonly #outgoing: PathBuffer;
+  readonly #opened: Prefixes;
   #context: ConnectionContext;
   #limiter: RateLimiter;
 
   constructor(options: NodeOptions) {
     const { crypto, keyPair, rng, log, now } = options;
-    this.#outgoing = crypto.buffer(PATH_HEADROOM + MAX_PACKET_LENGTH + DATA_OVERHEAD);
-    this.#sealed = this.#outgoing.subarray(PATH_HEADROOM);
-    this.#opened = crypto.buffer(MAX_PACKET_LENGTH);
+    this.#outgoing = new PathBuffer(crypto.buffer(PATH_HEADROOM + MAX_PACKET_LENGTH + DATA_OVERHEAD));
+    this.#opened = new Prefixes(crypto.buffer(MAX_PACKET_LENGTH));
     this.#options = options;
     this.#relays = new Relays(rng, log);
     this.#indices = new IndexAllocator(rng);
@@ -198,14 +196,14 @@ export class Node {
     const path = connection?.path;
     if (connection === undefined || path === undefined) return this.#drops("no path");
     if (packet.length > MAX_PACKET_LENGTH) return this.#drops("packet too long");
-    const length = connection.tunnel.encapsulate(packet, this.#sealed, now);
+    const length = connection.tunnel.encapsulate(packet, this.#outgoing.message, now);
     this.#notePacket(connection, now);
     if (length === 0) {
       connection.afterTunnelInput(now);
       this.#settle(connection, now);
       return this.#drops("no session");
     }
-    return sendOnPath(path, this.#outgoing, length, now);
+    return this.#outgoing.sendOn(path, length, now);
   }
 
   /** Takes a datagram that arrived on our socket `local`. Returns the packet in it, if there is one for our owner. */
@@ -317,7 +315,7 @@ export class Node {
   #handleData(message: Uint8Array, now: Instant): ReceivedPacket | undefined {
     const connection = this.#connections.ofIndex(tunnelId(readU32Le(message, 4)));
     if (connection === undefined) return this.#drops("unknown session");
-    const length = connection.tunnel.decapsulateData(message, this.#opened, now);
+    const length = connection.tunnel.decapsulateData(message, this.#opened.bytes, now);
     if (length < 0) return this.#drops("bad data message");
     if (connection.state === "connecting" || length === 0) {
       connection.afterTunnelInput(now);
@@ -325,7 +323,7 @@ export class Node {
     }
     if (length === 0) return undefined;
     this.#notePacket(connection, now);
-    return { peerId: connection.peerId, packet: this.#opened.subarray(0, length) };
+    return { peerId: connection.peerId, packet: this.#opened.of(length) };
   }
 
   #handleHandshake(
@@ -355,7 +353,7 @@ export class Node {
   #handleTunnelMessage(message: Uint8Array, offset: number, now: Instant): undefined {
     const connection = this.#connections.ofIndex(tunnelId(readU32Le(message, offset)));
     if (connection === undefined) return this.#drops("unknown session");
-    const result = connection.tunnel.decapsulate(message, this.#opened, now);
+    const result = connection.tunnel.decapsulate(message, this.#opened.bytes, now);
     if (result.type === "dropped") return this.#drops(`handshake: ${result.reason}`);
     connection.afterTunnelInput(now);
     this.#settle(connection, now);
@@ -424,9 +422,9 @@ export class Node {
       this.#datagrams.push({ local, remote, payload });
       return;
     }
-    const frame = new Uint8Array(PATH_HEADROOM + payload.length);
-    frame.set(payload, PATH_HEADROOM);
-    const datagram = sendOnPath({ local, remote, relay }, frame, payload.length, now);
+    const buffer = new PathBuffer(new Uint8Array(PATH_HEADROOM + payload.length));
+    buffer.message.set(payload);
+    const datagram = buffer.sendOn({ local, remote, relay }, payload.length, now);
     if (datagram !== undefined) this.#datagrams.push(datagram);
   }
 

@@ -1,18 +1,16 @@
 /**
  * How a message reaches a peer: straight from one of our sockets, or in a ChannelData frame through our relay. Frames
- * are built in place: whoever makes a message leaves `PATH_HEADROOM` bytes in front of it.
+ * are built in place: a message is made behind some headroom.
  */
 
 import type { Datagram } from "../base/datagram.ts";
 import type { SocketAddress } from "../base/ip.ts";
+import { Prefixes } from "../base/prefixes.ts";
 import type { Instant } from "../base/time.ts";
 import type { SelectedPair } from "../ice/agent.ts";
 import type { CandidateKind } from "../ice/candidate.ts";
 import type { Allocation } from "../turn/client.ts";
 import { CHANNEL_HEADER_LENGTH } from "../wire/turn.ts";
-
-/** Bytes to leave free in front of a message, for the frame of a relay. */
-export const PATH_HEADROOM = CHANNEL_HEADER_LENGTH;
 
 /** What there is to tell of a path. */
 export interface PathInfo {
@@ -51,20 +49,33 @@ export function describePath(pair: SelectedPair, relay: Allocation | undefined):
   };
 }
 
-/**
- * Returns the datagram that carries the message at `buffer[PATH_HEADROOM …]` over `path`, or undefined if the relay
- * cannot take it yet. The headroom is overwritten; the payload is a view of `buffer`.
- */
-export function sendOnPath(
-  path: Path,
-  buffer: Uint8Array,
-  length: number,
-  now: Instant,
-): Datagram | undefined {
-  const end = PATH_HEADROOM + length;
-  if (path.relay === undefined) {
-    return { local: path.local, remote: path.remote, payload: buffer.subarray(PATH_HEADROOM, end) };
+/** Room for one message at a time, with headroom for the frame of a relay. */
+export class PathBuffer {
+  /** Where the message is to be written. */
+  readonly message: Uint8Array;
+  readonly #messages: Prefixes;
+  readonly #frames: Prefixes;
+
+  /** `bytes` is to be `PATH_HEADROOM` longer than the longest message. */
+  constructor(bytes: Uint8Array) {
+    this.message = bytes.subarray(PATH_HEADROOM);
+    this.#messages = new Prefixes(this.message);
+    this.#frames = new Prefixes(bytes);
   }
-  const via = path.relay.wrapHeader(path.remote, length, buffer, 0, now);
-  return via && { local: via.local, remote: via.remote, payload: buffer.subarray(0, end) };
+
+  /**
+   * Returns the datagram that carries the first `length` bytes of the message over `path`, or undefined if the relay
+   * cannot take it yet. Its payload is valid until the next message is written.
+   */
+  sendOn(path: Path, length: number, now: Instant): Datagram | undefined {
+    if (path.relay === undefined) {
+      return { local: path.local, remote: path.remote, payload: this.#messages.of(length) };
+    }
+    const via = path.relay.wrapHeader(path.remote, length, this.#frames.bytes, 0, now);
+    return via &&
+      { local: via.local, remote: via.remote, payload: this.#frames.of(PATH_HEADROOM + length) };
+  }
 }
+
+/** Bytes in front of a message. */
+export const PATH_HEADROOM = CHANNEL_HEADER_LENGTH;

@@ -76,7 +76,7 @@ export class Session {
     if (message.length - DATA_OVERHEAD > out.length) return TOO_LONG;
     const counter = dataCounter(message);
     if (!this.#window.isNew(counter)) return REPLAYED;
-    if (!this.#receive.open(counter, message.subarray(DATA_HEADER_LENGTH), out)) return FORGED;
+    if (!this.#receive.open(counter, message, out, DATA_HEADER_LENGTH)) return FORGED;
     this.#window.accept(counter);
     return message.length - DATA_OVERHEAD;
   }

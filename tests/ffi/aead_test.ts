@@ -96,6 +96,11 @@ function conformance(choice: string, provider: CryptoProvider): void {
           assert.equal(context.open(9, sealed, target.subarray(targetAt, targetAt + 1280)), true);
           assert.deepEqual(target.slice(targetAt, targetAt + 1280), plaintext);
 
+          source.set(expected, sourceAt);
+          const framed = source.subarray(sourceAt - 16, sourceAt + 1296);
+          assert.equal(context.open(9, framed, target.subarray(targetAt, targetAt + 1280), 16), true);
+          assert.deepEqual(target.slice(targetAt, targetAt + 1280), plaintext);
+
           target.fill(0);
           source.set(expected, sourceAt);
           source[sourceAt + 1290]! ^= 1;
