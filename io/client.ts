@@ -79,7 +79,7 @@ export async function checkClient(config: ClientConfig, log: Log): Promise<void>
   const platform = await thisPlatform();
   platform.checkTun();
   await platform.createSystemDns({
-    control: config.dnsControl,
+    control: config.dnsControl ?? await platform.detectDnsControl(),
     device: config.tunName ?? DEFAULT_TUN_NAME,
     isSentinel: () => false,
     log,
@@ -101,7 +101,7 @@ export async function startClient(
   const host = await ClientHost.open({
     platform,
     tunName: config.tunName ?? DEFAULT_TUN_NAME,
-    dnsControl: config.dnsControl,
+    dnsControl: config.dnsControl ?? await platform.detectDnsControl(),
     mark: MARK,
     log,
   });

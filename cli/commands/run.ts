@@ -43,10 +43,10 @@ SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The
         ["--dns-control"],
         "FIREZONE_DNS_CONTROL",
         choice(["disabled", "etc-resolv-conf", "systemd-resolved"], { metavar: "METHOD" }),
-        "systemd-resolved",
+        undefined,
         {
-          description:
-            message`How names of resources reach the client: disabled, etc-resolv-conf or systemd-resolved.`,
+          description: message`How names of resources reach the client: disabled, etc-resolv-conf or \
+systemd-resolved; what fits the machine otherwise.`,
         },
       ),
       internetResource: toggle(

@@ -20,7 +20,8 @@ export interface PeerConfig {
 }
 
 export interface ClientConfig extends PeerConfig {
-  readonly dnsControl: DnsControl;
+  /** What fits the machine if undefined. */
+  readonly dnsControl: DnsControl | undefined;
   readonly internetResource: boolean;
   /** Name of the TUN device; the default where undefined. */
   readonly tunName: string | undefined;
