@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { below, type Rng, seededRng } from "../../lib/base/rng.ts";
-import { Scenario } from "./world.ts";
+import { World } from "../sim/world.ts";
 
 const SEEDS = 12;
 const STEPS = 12;
@@ -8,11 +8,11 @@ const STEPS = 12;
 for (let seed = 1; seed <= SEEDS; seed++) {
   Deno.test(`scenario: whatever happened before, access works in the end (seed ${seed})`, () => {
     const rng = seededRng(seed * 1000);
-    const world = new Scenario({
+    const world = new World({
       seed,
       gateways: 2,
       relays: 2,
-      ...(below(rng, 2) === 0 ? {} : { gatewayNat: "port-restricted" as const }),
+      gatewayNat: below(rng, 2) === 0 ? undefined : "port-restricted",
     });
     world.client.resolve("main.wiki.corp.example");
     keepTalking(world);
@@ -32,22 +32,20 @@ for (let seed = 1; seed <= SEEDS; seed++) {
   });
 }
 
-function keepTalking(world: Scenario): void {
+function keepTalking(world: World): void {
   world.client.say("10.1.2.3:7", "tick");
   world.client.say("100.96.0.1:7", "tock");
   world.simulation.schedule(500, () => keepTalking(world));
 }
 
 /** Does something that happens to networks; returns its name. */
-function disturb(world: Scenario, rng: Rng): string {
+function disturb(world: World, rng: Rng): string {
   const pick = <T>(list: readonly T[]): T => list[below(rng, list.length)]!;
   const disturbances: [string, () => void][] = [
-    ["portal of the client away", () => world.client.link.break(false)],
-    ["portal of the client back", () => world.client.link.restore()],
-    ["portal of a gateway flaps", () => {
-      const { link } = pick(world.gateways);
-      link.break(true);
-    }],
+    ["portal of the client away", () => world.client.link.unplug()],
+    ["portal of the client back", () => world.client.link.plug()],
+    ["portal of a gateway flaps", () => pick(world.gateways).link.break()],
+    ["portal restarts", () => world.portal.restart()],
     ["a gateway shuts down", () => world.restartGateway(below(rng, world.gateways.length), true)],
     ["a gateway crashes", () => world.restartGateway(below(rng, world.gateways.length), false)],
     ["the client roams", () => {
@@ -71,9 +69,9 @@ function disturb(world: Scenario, rng: Rng): string {
   return name;
 }
 
-function repair(world: Scenario): void {
+function repair(world: World): void {
   world.internet.loss = 0;
-  world.client.link.restore();
-  for (const { link } of world.gateways) link.restore();
+  world.client.link.plug();
+  for (const { link } of world.gateways) link.plug();
   for (const { host } of world.relays) host.isOn = true;
 }

@@ -27,19 +27,15 @@ export class SimPortal {
 
   constructor(simulation: Simulation, seed: SeedInput) {
     this.simulation = simulation;
-    this.#alarm = new SimAlarm(simulation, () => {
-      this.portal.handleTimeout(simulation.now);
-      this.drain();
-    });
+    this.#alarm = new SimAlarm(simulation, () => this.use((portal) => portal.handleTimeout(simulation.now)));
     this.portal = this.#makePortal();
     const checked = readInput(Seed, seed);
     assert(checked.ok, checked.ok ? "" : checked.reason);
     const unixSeconds = wallClock().unixMs(simulation.now) / 1000;
-    const outcome = this.portal.change(
-      (it) => applySeed(it, checked.value, simulation.rng, unixSeconds),
-      simulation.now,
-    );
-    assert(outcome.ok, outcome.ok ? "" : outcome.reason);
+    this.change((directory) => {
+      const outcome = applySeed(directory, checked.value, simulation.rng, unixSeconds);
+      assert(outcome.ok, outcome.ok ? "" : outcome.reason);
+    });
   }
 
   /** A new process with the same records; all connections break. */
@@ -53,20 +49,24 @@ export class SimPortal {
   /** Calls the portal at the present instant and sends what it has to say. */
   use<T>(action: (portal: Portal) => T): T {
     const result = action(this.portal);
-    this.drain();
+    this.#drain();
     return result;
+  }
+
+  /** An administrator changes records. */
+  change(action: (directory: Directory) => void): void {
+    this.use((portal) => portal.change(action, this.simulation.now));
   }
 
   /** Takes the request of a link; returns the connection's number, or how it was refused. */
   connect(link: PortalLink, request: Parameters<Portal["handleConnect"]>[1]) {
     const connection = ++this.#connections;
-    const refusal = this.portal.handleConnect(connection, request, this.simulation.now);
+    const refusal = this.use((portal) => portal.handleConnect(connection, request, this.simulation.now));
     if (refusal === undefined) this.#links.set(connection, link);
-    this.drain();
     return { connection, refusal };
   }
 
-  drain(): void {
+  #drain(): void {
     for (let it = this.portal.pollAction(); it !== undefined; it = this.portal.pollAction()) {
       const { connection, action } = it;
       const link = this.#links.get(connection);
@@ -96,7 +96,8 @@ export interface PortalLinkOptions {
   readonly portal: SimPortal;
   readonly role: ChannelTopic;
   readonly token: string;
-  readonly query: Readonly<Record<string, string>>;
+  /** Asked at each dial. */
+  readonly query: () => Readonly<Record<string, string>>;
   readonly joinPayload?: unknown;
   readonly onEvent: (event: ChannelEvent) => void;
 }
@@ -109,6 +110,8 @@ export class PortalLink {
   readonly #channel: PortalChannel;
   readonly #alarm: SimAlarm;
   #connection: number | undefined;
+  /** While false every attempt to connect fails. */
+  #isUp = true;
 
   constructor(options: PortalLinkOptions) {
     this.#options = options;
@@ -137,6 +140,30 @@ export class PortalLink {
 
   send(event: string, payload: unknown): void {
     this.#use(() => this.#channel.send(event, payload, this.#now));
+  }
+
+  /** Gives the socket up for a new one, as after a change of networks. */
+  redial(): void {
+    this.#use(() => this.#channel.redial(this.#now));
+  }
+
+  /** Breaks the socket; both sides notice at once. */
+  break(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#connection = undefined;
+    this.#portal.use((portal) => portal.handleClosed(connection, this.#now));
+    this.#use(() => this.#channel.handleClosed({ type: "closed", code: 1006 }, this.#now));
+  }
+
+  /** Breaks the socket, and lets nobody connect until `plug`. */
+  unplug(): void {
+    this.#isUp = false;
+    this.break();
+  }
+
+  plug(): void {
+    this.#isUp = true;
   }
 
   /** The portal sent a frame. */
@@ -187,11 +214,14 @@ export class PortalLink {
 
   #dial(): void {
     if (this.#portal.isCut) return;
+    if (!this.#isUp) {
+      return this.#use(() => this.#channel.handleClosed({ type: "failed", reason: "refused" }, this.#now));
+    }
     const { role, token, query } = this.#options;
     const component = role === "gateway" ? "gateway/1.6.1" : "headless-client/1.5.12";
     const { connection, refusal } = this.#portal.connect(this, {
       path: role === "relay" ? "/relay/websocket" : `/${role}/v2/websocket`,
-      query,
+      query: query(),
       headers: {
         "user-agent": role === "relay" ? "relay/0.1.0" : `Linux/6.8 ${component} (x86_64)`,
         "x-authorization": `Bearer ${token}`,

@@ -1,24 +1,23 @@
-/** A relay on the simulated internet: a TURN server and its sockets. */
+/** A relay without a portal, for tests of nodes: a TURN server and its sockets. */
 
-import type { Datagram } from "../../lib/base/datagram.ts";
 import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
-import { type Instant, type Wake, WallClock } from "../../lib/base/time.ts";
+import { WallClock } from "../../lib/base/time.ts";
 import type { RelayConfig } from "../../lib/node/relays.ts";
 import { relayPassword, relayUsername } from "../../lib/turn/auth.ts";
 import { TurnServer } from "../../lib/turn/server.ts";
-import { Host, type Machine } from "./host.ts";
+import { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 import type { Simulation } from "./simulation.ts";
+import { TurnMachine } from "./turn_machine.ts";
 
-export class SimRelay implements Machine {
+export class SimRelay {
   readonly id: string;
   readonly host: Host;
   readonly v4: IpAddress | undefined;
   readonly v6: IpAddress | undefined;
   #generation = 0;
   #server!: TurnServer;
-  readonly #datagrams: Datagram[] = [];
 
   /** `addresses`: at most one of each family. */
   constructor(simulation: Simulation, network: Network, id: string, ...addresses: string[]) {
@@ -29,7 +28,7 @@ export class SimRelay implements Machine {
     this.v4 = ips.find(({ family }) => family === 4);
     this.v6 = ips.find(({ family }) => family === 6);
     this.restart();
-    this.host.run(this);
+    this.host.run(new TurnMachine(() => this.#server));
   }
 
   get server(): TurnServer {
@@ -45,7 +44,7 @@ export class SimRelay implements Machine {
       listenPort: 3478,
       lowestPort: 49152,
       highestPort: 65535,
-      secret: this.secret,
+      secret: this.#secret,
       rng: simulation.rng,
       now: simulation.now,
       wallClock: wallClock(),
@@ -57,7 +56,7 @@ export class SimRelay implements Machine {
   configs(name: string): RelayConfig[] {
     const expiresAt = 2_000_000_000;
     const username = relayUsername(expiresAt, name);
-    const password = relayPassword(expiresAt, this.secret, name);
+    const password = relayPassword(expiresAt, this.#secret, name);
     return [this.v4, this.v6].filter((ip) => ip !== undefined).map((ip) => ({
       id: this.id,
       addr: new SocketAddress(ip, 3478),
@@ -67,28 +66,7 @@ export class SimRelay implements Machine {
     }));
   }
 
-  handleDatagram(local: SocketAddress, remote: SocketAddress, payload: Uint8Array, now: Instant): void {
-    const forwarded = this.#server.handleDatagram(local, remote, payload, now);
-    if (forwarded !== undefined) this.#datagrams.push({ ...forwarded, payload: forwarded.payload.slice() });
-    for (let event = this.#server.pollEvent(); event !== undefined; event = this.#server.pollEvent()) {
-      if (event.type === "open-port") this.#server.handlePortOpened(event.port, true, now);
-    }
-  }
-
-  handleTimeout(now: Instant): void {
-    this.#server.handleTimeout(now);
-  }
-
-  pollTimeout(): Wake | undefined {
-    return this.#server.pollTimeout();
-  }
-
-  pollDatagram(): Datagram | undefined {
-    return this.#datagrams.shift() ?? this.#server.pollDatagram();
-  }
-
-  /** What the portal is told as the stamp secret. */
-  get secret(): string {
+  get #secret(): string {
     return `secret of ${this.id}, generation ${this.#generation}`;
   }
 }
