@@ -234,3 +234,32 @@ export class Peer {
     this.#world.deliver();
   }
 }
+
+/** Returns the id of the resource called `name`. */
+export function resourceId(world: World, name: string): string {
+  return world.portal.directory.find("resources", (it) => it.name === name)!.id;
+}
+
+/** Returns the id of the first policy about `resource`. */
+export function policyId(world: World, resource: string): string {
+  return world.portal.directory.find("policies", (it) => it.resourceId === resourceId(world, resource))!.id;
+}
+
+/** Returns the record of the device that calls itself `externalId`. */
+export function deviceOf(world: World, externalId: string) {
+  return world.portal.directory.find("devices", (it) => it.externalId === externalId)!;
+}
+
+/** Asks for `resource`, confirms at the gateway, and returns both messages. */
+export function grant(world: World, client: Peer, gateway: Peer, resource: string) {
+  client.take();
+  gateway.take();
+  client.send("request_authorization", {
+    resource_id: resourceId(world, resource),
+    connected_gateway_ids: [],
+  });
+  const request = gateway.expect("create_authorization");
+  assert.deepEqual(client.take(), []);
+  gateway.send("authorization_created", { ref: request.ref });
+  return { request, granted: client.expect("authorization_created") };
+}
