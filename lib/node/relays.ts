@@ -46,7 +46,7 @@ export class Relays {
   readonly #allocations = new Map<string, Allocation>();
   readonly #byAddress = new Map<AddressKey, Allocation>();
   readonly #byRelayed = new Map<AddressKey, Allocation>();
-  readonly #events: RelaysEvent[] = [];
+  readonly #events = new Ring<RelaysEvent>(MAX_EVENTS);
   /** Last words of allocations that are gone. */
   readonly #datagrams = new Ring<Datagram>(MAX_LAST_WORDS);
 
@@ -97,7 +97,7 @@ export class Relays {
     this.#allocations.clear();
     this.#byAddress.clear();
     this.#byRelayed.clear();
-    this.#events.length = 0;
+    this.#events.takeAll();
     this.#datagrams.takeAll();
     for (const relay of relays) this.#add(relay, now);
   }
@@ -240,7 +240,10 @@ export class Relays {
           this.#events.push({ type: "allocated", relay: allocation });
           break;
         case "lost":
-          for (const { key } of event.addresses) this.#byRelayed.delete(key);
+          for (const { key } of event.addresses) {
+            // Another relay may claim the same address.
+            if (this.#byRelayed.get(key) === allocation) this.#byRelayed.delete(key);
+          }
           this.#events.push({ type: "lost", relay: allocation, addresses: event.addresses });
           break;
         case "failed":
@@ -265,6 +268,8 @@ export function relayedCandidates(allocation: Allocation): LocalCandidate[] {
 /** The portal names two or three; more than this would only cost. */
 const MAX_RELAYS = 16;
 const MAX_LAST_WORDS = 64;
+/** More than all relays have to say between two calls. */
+const MAX_EVENTS = 1024;
 
 function relayedAddresses(allocation: Allocation): SocketAddress[] {
   return ([4, 6] as const).flatMap((family) => allocation.relayedAddress(family) ?? []);

@@ -8,6 +8,7 @@ import { assert } from "../base/assert.ts";
 import type { Datagram } from "../base/datagram.ts";
 import type { Family, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
+import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { earliest, type Instant, seconds, type Wake } from "../base/time.ts";
 import { Attribute, decodeStun, type StunMessage, TRANSACTION_ID_LENGTH } from "../wire/stun.ts";
@@ -54,6 +55,8 @@ export interface RelayPath {
 
 const KEEP_ALIVE_INTERVAL = seconds(25);
 const MAX_BUFFERED_BINDS = 100;
+/** More than there is to say between two calls. */
+const MAX_EVENTS = 64;
 /** How many mismatches in a while we follow before we call the relay's behaviour a refusal. */
 const MAX_DETOURS = 6;
 const DETOUR_WINDOW = seconds(60);
@@ -69,7 +72,7 @@ export class Allocation {
   readonly #log: Log;
   readonly #addresses: readonly SocketAddress[];
   readonly #channels = new Channels();
-  readonly #events: AllocationEvent[] = [];
+  readonly #events = new Ring<AllocationEvent>(MAX_EVENTS);
   readonly #hosts = new Map<Family, SocketAddress>();
   readonly #mapped = new Map<Family, SocketAddress>();
   readonly #counters = new Map<string, number>();

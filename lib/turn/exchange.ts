@@ -5,6 +5,7 @@
 
 import type { Datagram } from "../base/datagram.ts";
 import type { SocketAddress } from "../base/ip.ts";
+import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, seconds, type Wake } from "../base/time.ts";
 import { Attribute, Method, type StunMessage, TRANSACTION_ID_LENGTH } from "../wire/stun.ts";
@@ -44,13 +45,17 @@ export interface Sent {
 /** How many new nonces in a while we follow. */
 const MAX_CHALLENGES = 6;
 const CHALLENGE_WINDOW = seconds(60);
+const MAX_DATAGRAMS = 1024;
+/** RFC 8489 §14.10: characters of a nonce. */
+const MAX_NONCE_LENGTH = 128;
 
 export class Exchange {
   readonly #credentials: Credentials;
   readonly #dialect: Dialect;
   readonly #rng: Rng;
   readonly #transactions = new Transactions<Sent>();
-  readonly #datagrams: Datagram[] = [];
+  /** A forgotten request is a lost one: it is repeated. */
+  readonly #datagrams = new Ring<Datagram>(MAX_DATAGRAMS);
   #nonce: string | undefined;
   #challenges = 0;
   #challengesSince = -Infinity;
@@ -149,7 +154,8 @@ export class Exchange {
     if (request.type === "binding" || (code !== 401 && code !== 438)) return { type: "error", request, code };
     if (code === 401 && sentNonce !== undefined) return { type: "rejected", reason: "credentials" };
     const nonce = message.text(Attribute.Nonce);
-    if (!nonce || message.text(Attribute.Realm) !== this.#credentials.realm) {
+    const isUsable = nonce !== undefined && nonce !== "" && nonce.length <= MAX_NONCE_LENGTH;
+    if (!isUsable || message.text(Attribute.Realm) !== this.#credentials.realm) {
       return { type: "rejected", reason: "protocol" };
     }
     // Of several requests with one old nonce only the first answer counts: the others are merely late.

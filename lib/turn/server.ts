@@ -5,7 +5,7 @@
  */
 
 import type { Datagram } from "../base/datagram.ts";
-import { type Family, IpAddress, SocketAddress } from "../base/ip.ts";
+import { type Family, IpAddress, IpNetwork, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, minutes, seconds, type Wake, type WallClock } from "../base/time.ts";
@@ -110,6 +110,9 @@ export class TurnServer {
       return this.#handlePeerData(local.port, remote, payload, now);
     }
     if (isChannelData(payload)) return this.#handleChannelData(remote, payload, now);
+    if (this.#datagrams.length >= MAX_QUEUED || this.#events.length >= MAX_QUEUED) {
+      return this.#drop("owner does not drain");
+    }
     const decoded = decodeStun(payload);
     if (!decoded.ok) return this.#drop("neither STUN nor channel data");
     if (decoded.value.class !== "request") return this.#drop("not a request");
@@ -342,6 +345,7 @@ export class TurnServer {
 
   /** RFC 8656 §21.1.5 and common sense: no broadcast, and nobody reaches services of the relay's own host. */
   #isAllowedPeer({ ip, port }: SocketAddress): boolean {
+    if (MAPPED_V4.contains(ip)) return false;
     if (port === 0 || ip.isUnspecified || ip.isMulticast || ip.key === BROADCAST.key) return false;
     return !ip.isLoopback || this.#options.publicAddress[ip.family]?.isLoopback === true;
   }
@@ -423,8 +427,11 @@ interface PendingAllocation extends OpenRequest {
 const FAMILIES: readonly Family[] = [4, 6];
 const ANY = { 4: IpAddress.from("0.0.0.0"), 6: IpAddress.from("::") };
 const BROADCAST = IpAddress.from("255.255.255.255");
+/** IPv4 in the clothes of IPv6 would pass the checks by. */
+const MAPPED_V4 = IpNetwork.from("::ffff:0:0/96");
 /** Largest UDP payload. */
 const MAX_PAYLOAD = 65_507;
+const MAX_QUEUED = 1024;
 const MAX_ALLOCATIONS = 16_384;
 const MAX_CHANNELS = 4_096;
 const AUTHENTICATED_METHODS: ReadonlySet<number> = new Set([

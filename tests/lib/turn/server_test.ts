@@ -291,6 +291,15 @@ Deno.test("TurnServer refuses peers of a family without address (443) and peers 
   }
 });
 
+Deno.test("TurnServer refuses IPv4 peers in the clothes of IPv6", () => {
+  const world = new World();
+  const caller = new Caller(world);
+  caller.allocate();
+  for (const text of ["[::ffff:127.0.0.1]:53", "[::ffff:192.0.2.1]:53", "[::1]:53", "[ff02::1]:53"]) {
+    assert.equal(code(caller.bind(0x4000, SocketAddress.from(text))), 403, text);
+  }
+});
+
 Deno.test("TurnServer reaches loopback peers only if it is itself on loopback", () => {
   const world = new World({ publicAddress: { 4: IpAddress.from("127.0.0.1") } });
   const caller = new Caller(world);
@@ -379,6 +388,21 @@ Deno.test("TurnServer keeps no more state than its bounds under a flood from spo
     while (world.server.pollDatagram() !== undefined);
   }
   assert.equal(code(honest.request(Method.Refresh)), "success", "the nonce of a proven client survives");
+});
+
+Deno.test("TurnServer answers nobody while its owner does not drain", () => {
+  const world = new World();
+  const request = new StunWriter(Method.Binding, "request", fromHex("00".repeat(12))).finish();
+  const client = SocketAddress.from("10.0.0.1:1");
+  for (let count = 0; count < 5000; count++) {
+    world.server.handleDatagram(RELAY_V4, client, request, world.now);
+  }
+  let answers = 0;
+  while (world.server.pollDatagram() !== undefined) answers++;
+  assert.equal(answers, 1024);
+  assert.equal(world.server.counters.get("owner does not drain"), 3976);
+  world.server.handleDatagram(RELAY_V4, client, request, world.now);
+  assert.ok(world.server.pollDatagram() !== undefined);
 });
 
 Deno.test("TurnServer takes any bytes without a throw and answers each datagram at most once", () => {
