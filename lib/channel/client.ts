@@ -151,6 +151,9 @@ export class PortalChannel {
   /** A text frame arrived. */
   handleText(text: string, now: Instant): void {
     if (this.#state.type !== "joining" && this.#state.type !== "joined") return;
+    if (this.#events.length >= MAX_EVENTS) {
+      return this.#lose("the portal says more than is heard", now, { close: true });
+    }
     const frame = decodeFrame(text);
     if (!frame.ok) {
       this.#ignoredFrames++;
@@ -176,9 +179,9 @@ export class PortalChannel {
     }
   }
 
-  /** Sends a message, if the channel is joined; else it is dropped and counted, and false is returned. */
+  /** Sends a message if the channel is joined and its driver follows; else drops and counts it, and returns false. */
   send(event: string, payload: unknown, _now: Instant): boolean {
-    if (this.#state.type !== "joined") {
+    if (this.#state.type !== "joined" || this.#actions.length >= MAX_ACTIONS) {
       this.#droppedMessages++;
       return false;
     }
@@ -410,6 +413,9 @@ export class PortalChannel {
   }
 }
 
+/** Of messages that the owner has not taken, and of frames that the driver has not. */
+const MAX_EVENTS = 4096;
+const MAX_ACTIONS = 4096;
 const NORMAL_CLOSURE = 1000;
 const DIAL_LIMIT = seconds(15);
 const JOIN_LIMIT = seconds(5);

@@ -34,6 +34,8 @@ export class ServerChannel {
   readonly #topic: string;
   readonly #idleLimit: Duration;
   #heardAt: Instant;
+  /** Since when the peer could have joined. */
+  #openSince: Instant;
   #state: "open" | "joining" | "joined" | "closed" = "open";
   #joinRef: number | undefined;
   #actions: ServerChannelAction[] = [];
@@ -43,6 +45,7 @@ export class ServerChannel {
   constructor(options: { readonly topic: string; readonly now: Instant; readonly idleLimit?: Duration }) {
     this.#topic = options.topic;
     this.#heardAt = options.now;
+    this.#openSince = options.now;
     this.#idleLimit = options.idleLimit ?? DEFAULT_IDLE_LIMIT;
   }
 
@@ -63,6 +66,9 @@ export class ServerChannel {
   handleText(text: string, now: Instant): void {
     if (this.#state === "closed") return;
     this.#heardAt = now;
+    if (this.#events.length >= MAX_QUEUED || this.#actions.length >= MAX_QUEUED) {
+      return this.close(OVERLOAD_CLOSE_CODE);
+    }
     const frame = decodeFrame(text);
     if (!frame.ok) return void this.#ignoredFrames++;
     const { topic, event, payload, ref } = frame.value;
@@ -77,6 +83,7 @@ export class ServerChannel {
     } else if (event === PhoenixEvent.leave) {
       this.#reply(topic, ref, { status: "ok", response: {} });
       this.#state = "open";
+      this.#openSince = now;
       this.#events.push({ type: "leave" });
     } else {
       this.#events.push({ type: "message", event, payload, ref });
@@ -137,13 +144,16 @@ export class ServerChannel {
   }
 
   pollTimeout(): Wake | undefined {
-    return this.#state === "closed"
-      ? undefined
-      : { at: this.#heardAt + this.#idleLimit, reason: "peer is silent" };
+    return this.#state === "closed" ? undefined : { at: this.#deadline, reason: "peer is silent" };
   }
 
   handleTimeout(now: Instant): void {
-    if (now >= this.#heardAt + this.#idleLimit) this.close(IDLE_CLOSE_CODE);
+    if (now >= this.#deadline) this.close(IDLE_CLOSE_CODE);
+  }
+
+  /** Heartbeats keep a peer that has joined; a socket without a purpose ends in spite of them. */
+  get #deadline(): Instant {
+    return (this.#state === "open" ? this.#openSince : this.#heardAt) + this.#idleLimit;
   }
 
   #handleJoin(payload: unknown, ref: number | undefined): void {
@@ -168,3 +178,7 @@ export class ServerChannel {
 // Peers of the seed beat 30 s after their last message; older ones are told apart by nothing. §1.6, §11 trap 16.
 const DEFAULT_IDLE_LIMIT = seconds(41);
 const IDLE_CLOSE_CODE = 1002;
+/** "Try again later" of the IANA registry of WebSocket close codes. */
+const OVERLOAD_CLOSE_CODE = 1013;
+/** More than a portal has to tell a peer at once. */
+const MAX_QUEUED = 65_536;

@@ -82,6 +82,24 @@ Deno.test("PortalChannel hands on pushes, and ignores other topics and garbage",
   assert.equal(machine.ignoredFrames, 2);
 });
 
+Deno.test("PortalChannel hangs up on a portal that says more than is heard", () => {
+  const machine = joined();
+  for (let count = 0; count < 4096; count++) {
+    machine.handleText(`{"topic":"client","event":"x","ref":null,"payload":{}}`, 1);
+  }
+  assert(machine.isJoined);
+  machine.handleText(`{"topic":"client","event":"x","ref":null,"payload":{}}`, 1);
+  assert.deepEqual(actions(machine), [{ type: "close", code: 1000 }]);
+  assert.equal(events(machine).at(-1)?.type, "hiccup");
+});
+
+Deno.test("PortalChannel drops messages for a driver that does not drain", () => {
+  const machine = joined();
+  for (let count = 0; count < 5000; count++) machine.send("x", {}, 1);
+  assert.equal(actions(machine).length, 4096);
+  assert.equal(machine.droppedMessages, 904);
+});
+
 Deno.test("PortalChannel beats every 10 s and gives up with the fourth unanswered beat", () => {
   const machine = joined();
   const log = run(machine, 39_999);

@@ -4,6 +4,8 @@ import { seededRng } from "../../../lib/base/rng.ts";
 import { PortalChannel } from "../../../lib/channel/client.ts";
 import { ServerChannel } from "../../../lib/channel/server.ts";
 
+const JOIN = `{"topic":"client","event":"phx_join","payload":null,"ref":0}`;
+
 function sent(channel: ServerChannel): unknown[] {
   const frames: unknown[] = [];
   for (let action = channel.pollAction(); action !== undefined; action = channel.pollAction()) {
@@ -48,6 +50,8 @@ Deno.test("ServerChannel does not push before the join nor after the close", () 
 
 Deno.test("ServerChannel closes a silent socket after its idle limit, not before", () => {
   const channel = new ServerChannel({ topic: "client", now: 0, idleLimit: 37_000 });
+  channel.handleText(JOIN, 0);
+  channel.accept();
   channel.handleText(`{"topic":"phoenix","event":"heartbeat","payload":{},"ref":0}`, 10_000);
   sent(channel);
   assert.equal(channel.pollTimeout()?.at, 47_000);
@@ -56,6 +60,27 @@ Deno.test("ServerChannel closes a silent socket after its idle limit, not before
   channel.handleTimeout(47_000);
   assert.equal(sent(channel).length, 1);
   assert(channel.isClosed);
+});
+
+Deno.test("ServerChannel closes a socket on which nobody joins, heartbeats or not", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0, idleLimit: 37_000 });
+  for (let at = 0; at < 37_000; at += 10_000) {
+    channel.handleText(`{"topic":"phoenix","event":"heartbeat","payload":{},"ref":0}`, at);
+  }
+  assert.equal(channel.pollTimeout()?.at, 37_000);
+  channel.handleTimeout(37_000);
+  assert(channel.isClosed);
+});
+
+Deno.test("ServerChannel closes rather than queue without end for a driver that does not drain", () => {
+  const channel = new ServerChannel({ topic: "client", now: 0 });
+  channel.handleText(JOIN, 0);
+  channel.accept();
+  for (let count = 0; count < 70_000 && !channel.isClosed; count++) {
+    channel.handleText(`{"topic":"client","event":"x","payload":{},"ref":1}`, 0);
+  }
+  assert(channel.isClosed);
+  assert.deepEqual(sent(channel).at(-1), { type: "close", code: 1013 });
 });
 
 Deno.test("ServerChannel.disconnect tells the reason before it closes", () => {
