@@ -19,13 +19,15 @@ export function markedUdp(platform: Pick<Platform, "bindUdp">, loop: Loop, mark:
           if (signal.aborted) return abort();
           signal.addEventListener("abort", abort, { once: true });
           loop.watch(socket, () => {
-            while (
-              socket.receive((_, from, bytes) => {
+            // Bounded: a flood must not keep the loop from everything else.
+            for (let count = 0; count < RECEIVES_PER_TURN; count++) {
+              const received = socket.receive((_, from, bytes) => {
                 if (!from.equals(remote)) return;
                 const answer = bytes.slice();
                 if (accept(answer)) resolve(answer);
-              })
-            );
+              });
+              if (!received) break;
+            }
           });
           socket.send({ local: undefined, remote, payload });
           socket.flush();
@@ -53,4 +55,5 @@ function open(platform: Pick<Platform, "bindUdp">, remote: SocketAddress, mark: 
   return socket;
 }
 
+const RECEIVES_PER_TURN = 8;
 const BUFFER_LENGTH = 256 * 1024;

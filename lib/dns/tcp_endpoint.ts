@@ -80,6 +80,10 @@ export class TcpEndpoint {
     const key = keyOf(local.key, remote.key);
     const flags = tcpFlags(packet);
     let entry = this.#byKey.get(key);
+    // An owner that does not drain loses packets, which the other side repeats.
+    if (this.#packets.length >= MAX_QUEUED || this.#events.length >= MAX_QUEUED) {
+      return entry !== undefined || this.#listeners.has(local.key);
+    }
     if (entry !== undefined) {
       entry.connection.handleSegment(packet, now);
       this.#collect(entry);
@@ -229,6 +233,7 @@ export class TcpEndpoint {
 }
 
 const MAX_CONNECTIONS = 512;
+const MAX_QUEUED = 4096;
 const FIRST_PORT = 49_152;
 const EVICT_AFTER = seconds(2);
 

@@ -5,6 +5,7 @@
  */
 
 import { type AddressKey, type IpAddress, SocketAddress } from "../base/ip.ts";
+import { Ring } from "../base/ring.ts";
 import { below, type Rng } from "../base/rng.ts";
 import { earliest, type Instant, seconds, type Wake } from "../base/time.ts";
 import { type DnsQuery, isAnswerTo, withDnsId } from "../wire/dns.ts";
@@ -47,8 +48,8 @@ export class TunnelDnsClient {
   readonly #byUdpLocal = new Map<AddressKey, Pending>();
   readonly #connections = new Map<number, Connection>();
   readonly #connectionOf = new Map<string, Connection>();
-  readonly #packets: Uint8Array[] = [];
-  readonly #answers: TunnelAnswer[] = [];
+  readonly #packets = new Ring<Uint8Array>(MAX_QUEUED);
+  readonly #answers = new Ring<TunnelAnswer>(MAX_QUEUED);
   #nextId = 1;
 
   constructor(options: { readonly rng: Rng }) {
@@ -97,7 +98,7 @@ export class TunnelDnsClient {
     this.#connectionOf.clear();
     for (const pending of [...this.#pending.values()]) this.#settle(pending, undefined);
     while (this.#endpoint.pollEvent() !== undefined);
-    this.#packets.length = 0;
+    this.#packets.takeAll();
   }
 
   /** Returns the next packet to be routed into the tunnel. */
@@ -245,6 +246,7 @@ export class TunnelDnsClient {
 }
 
 const MAX_PENDING = 1024;
+const MAX_QUEUED = 2 * MAX_PENDING;
 /** Queries that wait for a connection to open; they stay when they have been given up meanwhile. */
 const MAX_WAITING = 256;
 const FIRST_PORT = 49_152;

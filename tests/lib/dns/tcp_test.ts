@@ -173,6 +173,13 @@ Deno.test("DnsTcpServer answers pipelined queries of a half-closed connection, t
   assert.equal(server.pollTimeout(), undefined);
 });
 
+Deno.test("TcpEndpoint loses packets rather than queue without end for an owner that does not drain", () => {
+  const endpoint = new TcpEndpoint({ rng: seededRng(1) });
+  endpoint.listen([SENTINEL]);
+  for (let count = 0; count < 10_000; count++) assert.ok(endpoint.handlePacket(segment(TcpFlag.ack), 0));
+  assert.equal(drain(endpoint), 4096);
+});
+
 Deno.test("MessageReader cuts any stream into the messages that were framed", () => {
   fc.assert(
     fc.property(
