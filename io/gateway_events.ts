@@ -18,7 +18,7 @@ export function reportGatewayEvent(event: GatewayEvent, log: Log, sink: EventSin
       return log.info("client authorized", { client, resource, type, until });
     }
     case "authorization-refused":
-      return log.warn("client not authorized: no relay", { client: event.clientId });
+      return log.warn(`client not authorized: ${REFUSALS[event.reason]}`, { client: event.clientId });
     case "access-revoked": {
       const { clientId: client, resourceId: resource, reason } = event;
       return log.info(`access revoked: ${reason}`, { client, resource });
@@ -51,6 +51,8 @@ export function reportGatewayEvent(event: GatewayEvent, log: Log, sink: EventSin
       return log.warn("no relay can be used; asking the portal");
   }
 }
+
+const REFUSALS = { "no-relays": "no relay", full: "there is no room for more" } as const;
 
 function logPath(log: Log, path: PathInfo): void {
   const { local, remote, localKind, remoteKind } = path;

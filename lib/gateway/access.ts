@@ -44,6 +44,10 @@ export class Access {
   /** Carries out a grant: connection, resource, confirmation, in this order. */
   authorize(grant: CreateAuthorization, now: Instant): void {
     const { client } = grant;
+    if (this.#isFull(client.id, grant.resource.id)) {
+      this.#emit({ type: "authorization-refused", clientId: client.id, reason: "full" });
+      return;
+    }
     const outcome = this.#node.upsertConnection(client.id, {
       remotePublicKey: keyBytes(client.public_key),
       presharedKey: keyBytes(client.preshared_key),
@@ -130,10 +134,19 @@ export class Access {
     this.#emit({ type: "client-removed", clientId: peer.id, reason });
   }
 
+  #isFull(clientId: string, resourceId: string): boolean {
+    const peer = this.#peers.get(clientId);
+    if (peer === undefined) return this.#peers.size >= MAX_CLIENTS;
+    return peer.size >= MAX_RESOURCES_PER_CLIENT && !peer.has(resourceId);
+  }
+
   #instantAt(unixSeconds: number | undefined): Instant | undefined {
     return unixSeconds === undefined ? undefined : this.#wallClock.instantAt(unixSeconds);
   }
 }
+
+const MAX_CLIENTS = 65_536;
+const MAX_RESOURCES_PER_CLIENT = 4096;
 
 const GOODBYE = encodeControl({ type: "goodbye" });
 

@@ -62,6 +62,11 @@ export class ClientPeer {
     return this.#authorizations.values();
   }
 
+  /** How many resources the client may reach. */
+  get size(): number {
+    return this.#authorizations.size;
+  }
+
   /** Whether the client may reach nothing at all any more. */
   get isEmpty(): boolean {
     return this.#authorizations.size === 0;

@@ -20,7 +20,11 @@ export type GatewayEvent =
     /** Unix time in milliseconds; undefined without end. */
     readonly expiresAtMs: number | undefined;
   }
-  | { readonly type: "authorization-refused"; readonly clientId: string; readonly reason: "no-relays" }
+  | {
+    readonly type: "authorization-refused";
+    readonly clientId: string;
+    readonly reason: "no-relays" | "full";
+  }
   | {
     readonly type: "access-revoked";
     readonly clientId: string;

@@ -111,6 +111,11 @@ export class Portal {
     if (admission.type === "refuse") return admission;
     const limited = this.#limiter.check(request, now);
     if (limited !== undefined) return limited;
+    if (this.#peers.size >= MAX_PEERS) {
+      return refusal(503, "Service Unavailable", "full", "Too many peers are connected", {
+        "retry-after": "60",
+      });
+    }
     const peer = this.#makePeer(connection, admission, request, now);
     if ("type" in peer) return peer;
     this.#peers.set(connection, peer);
@@ -460,6 +465,7 @@ export class Portal {
 }
 
 const MAX_EVENTS = 1024;
+const MAX_PEERS = 20_000;
 const RECOMPUTE_INTERVAL = seconds(60);
 const IDLE_LIMIT = seconds(41);
 const OLD_CLIENT_IDLE_LIMIT = seconds(307);

@@ -182,6 +182,21 @@ Deno.test("GatewaySession takes control messages from tunnels only, and acts on 
   assert.equal(h.fromClient(forged.bytes), undefined);
 });
 
+Deno.test("GatewaySession takes no more than 4096 resources for one client", () => {
+  const h = new Harness();
+  for (let count = 0; count < 4096; count++) {
+    h.authorize(cidr(`r${count}`, `10.0.${count >> 8}.${count & 255}/32`));
+  }
+  h.sent();
+  h.events();
+  h.authorize(cidr("one-more"));
+  assert.deepEqual(h.sent(), []);
+  assert.deepEqual(h.events(), [{ type: "authorization-refused", clientId: "c1", reason: "full" }]);
+  h.authorize(cidr("r0"));
+  h.authorize(cidr("one-more"), { client: "c2", ipv4: "100.64.0.3" });
+  assert.deepEqual(h.eventTypes(), ["client-authorized", "client-authorized"]);
+});
+
 Deno.test("isSpecialAddressAt knows the networks that are no part of the Internet, behind NAT64 too", () => {
   const isSpecial = (text: string) => {
     const address = IpAddress.from(text);

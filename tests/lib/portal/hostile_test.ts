@@ -33,3 +33,15 @@ Deno.test("Portal takes only ports of relays that are plain numbers", () => {
   }
   assert.equal(world.dial("/relay/websocket", "relay-token", { ipv4: "203.0.113.40" }).refused, undefined);
 });
+
+Deno.test("Portal lets in no more than 20,000 peers", () => {
+  const world = new World();
+  const dial = () => world.dial("/relay/websocket", "relay-token", { ipv4: "203.0.113.40" });
+  const first = dial().connection;
+  for (let count = 1; count < 20_000; count++) assert.equal(dial().refused, undefined);
+  const { refused } = dial();
+  assert.equal(refused?.status, 503);
+  assert.equal(refused?.headers["retry-after"], "60");
+  world.portal.handleClosed(first, world.now);
+  assert.equal(dial().refused, undefined);
+});
