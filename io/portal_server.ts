@@ -14,6 +14,7 @@ import { Portal, type PortalEvent } from "../lib/portal/portal.ts";
 import {
   applySeed,
   type IssuedToken,
+  MAX_SEED_LENGTH,
   parseSeed,
   Seed,
   type SeedInput,
@@ -286,6 +287,8 @@ function sow(directory: Directory, source: SeedInput | string | undefined): read
 
 function readSeedFile(path: string): string {
   try {
+    // A character takes three bytes at most that UTF-8 has for it and JavaScript counts as one.
+    if (Deno.statSync(path).size > 3 * MAX_SEED_LENGTH) throw new Error("it is too long");
     return Deno.readTextFileSync(path);
   } catch (cause) {
     throw new Fault(

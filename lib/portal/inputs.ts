@@ -113,7 +113,7 @@ export const TokenInput = v.strictObject({
   /** Owner of a gateway token. */
   site: v.optional(Name),
   /** The token itself; left out, one is made up. */
-  token: v.optional(v.pipe(v.string(), v.regex(/^\S{1,1024}$/, "must not contain white space"))),
+  token: v.optional(v.pipe(v.string(), v.regex(/^\S{1,1024}$/))),
   /** File that gets the token (io decides). */
   write_to: v.optional(v.string()),
   /** Unix seconds. */
@@ -130,6 +130,8 @@ export type ResourceInput = v.InferOutput<typeof ResourceInput>;
 export type PolicyInput = v.InferOutput<typeof PolicyInput>;
 export type TokenInput = v.InferOutput<typeof TokenInput>;
 
+const TOKEN_COMPLAINT = "must be 1 to 1024 characters without white space";
+
 /** Why something could not be written: a sentence for a person. */
 export type Complaint = string;
 
@@ -142,7 +144,9 @@ export function readInput<T extends v.GenericSchema>(
   if (parsed.success) return ok(parsed.output);
   const issue = parsed.issues[0];
   const path = v.getDotPath(issue);
-  return err(`${path === null ? "" : `${path}: `}${issue.message}`);
+  // The library quotes what it got.
+  const message = path !== null && /(?:^|\.)token$/.test(path) ? TOKEN_COMPLAINT : issue.message;
+  return err(`${path === null ? "" : `${path}: `}${message}`);
 }
 
 export function putAccount(directory: Directory, input: AccountInput, rng: Rng): Result<Account, Complaint> {

@@ -46,8 +46,12 @@ export interface IssuedToken {
   readonly writeTo: string | undefined;
 }
 
+/** Longest text of a seed, in characters. */
+export const MAX_SEED_LENGTH = 2 ** 21;
+
 /** Returns the seed in `text`. */
 export function parseSeed(text: string): Result<Seed, Complaint> {
+  if (text.length > MAX_SEED_LENGTH) return err(`it is longer than ${MAX_SEED_LENGTH} characters`);
   const json = withoutComments(text);
   const lines = linesOf(json);
   if (!lines.ok) {
@@ -104,11 +108,12 @@ export function applySeed(
 
 /** Returns `text` with comments (of one line and of several) and trailing commas blanked out; strings are left alone. */
 export function withoutComments(text: string): string {
+  // What is not closed goes to the end: without that, each of many openings would be searched to the end in vain.
   const blank = (match: string) => match.replace(/[^\n]/g, " ");
   return text
     .replace(
-      /"(?:\\.|[^"\\])*"|\/\/[^\n]*|\/\*[^]*?\*\//g,
+      /"(?:\\.|[^"\\])*"?|\/\/[^\n]*|\/\*[^]*?(?:\*\/|$)/g,
       (match) => match.startsWith('"') ? match : blank(match),
     )
-    .replace(/"(?:\\.|[^"\\])*"|,(?=\s*[}\]])/g, (match) => match === "," ? " " : match);
+    .replace(/"(?:\\.|[^"\\])*"?|,(?=\s*[}\]])/g, (match) => match === "," ? " " : match);
 }

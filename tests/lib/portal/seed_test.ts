@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { seededRng } from "../../../lib/base/rng.ts";
 import { Directory } from "../../../lib/portal/directory.ts";
 import { TABLE_NAMES } from "../../../lib/portal/model.ts";
-import { applySeed, parseSeed, withoutComments } from "../../../lib/portal/seed.ts";
+import { applySeed, MAX_SEED_LENGTH, parseSeed, withoutComments } from "../../../lib/portal/seed.ts";
 import { MemoryStore } from "../../../lib/portal/store.ts";
 import { SEED, World } from "./harness.ts";
 
@@ -115,6 +115,30 @@ Deno.test("withoutComments keeps the length and never throws", () => {
       },
     ),
   );
+});
+
+Deno.test("parseSeed takes any text up to its limit in time, and tells no secret of it", () => {
+  const started = performance.now();
+  for (const piece of ["/*", '"\\"', "//", '"', "\\", ",", ", ", "[", '{"a":', '"\\\n', "/*/"]) {
+    const text = piece.repeat(Math.floor(MAX_SEED_LENGTH / 4 / piece.length));
+    assert.equal(parseSeed(text).ok, false);
+  }
+  assert.equal(parseSeed(`"${"x".repeat(MAX_SEED_LENGTH - 2)}"`).ok, false);
+  assert.ok(performance.now() - started < 10_000, `${performance.now() - started} ms`);
+  const long = parseSeed(" ".repeat(MAX_SEED_LENGTH + 1));
+  assert.ok(!long.ok && /longer than/.test(long.reason));
+  const known = '{"account":{"slug":"a"},"tokens":[{"kind":"relay","token":';
+  for (const token of ["53273723", '["s3cret"]', '"s3cret s3cret"']) {
+    const outcome = parseSeed(`${known}${token}}]}`);
+    assert.ok(
+      !outcome.ok && /^tokens\.0\.token: must/.test(outcome.reason),
+      outcome.ok ? "" : outcome.reason,
+    );
+  }
+  for (const mistake of ['"s3cret" x', '"s3cret', "s3cret", '"s3cret", }]']) {
+    const outcome = parseSeed(`{"tokens":[{"kind":"relay","token": ${mistake}`);
+    assert.ok(!outcome.ok && !outcome.reason.includes("s3cret"), outcome.ok ? "" : outcome.reason);
+  }
 });
 
 Deno.test("handleAdmin never shows hashes and secrets, except a new token once", () => {
