@@ -8,8 +8,6 @@ import { arena } from "./memory.ts";
 
 /** Length of a ChaCha20-Poly1305 key in bytes. */
 export const KEY_LENGTH = 32;
-/** Length of the nonce in bytes: 4 zeros, then the counter, LE64. */
-export const NONCE_LENGTH = 12;
 
 const STAGE_LENGTH = 65_536 + 16;
 /** Packets of the usual size find a view of their length ready made. */
@@ -21,10 +19,10 @@ const keyOffset = arena.allocate(KEY_LENGTH);
 const memory = arena.bytes.buffer;
 const stageViews: (Uint8Array | undefined)[] = new Array(READY_VIEWS).fill(undefined);
 
-/** Address of the nonce that `setNonce` wrote. */
+/** Address of the nonce that `setNonce` wrote: 12 bytes. */
 export const nonceAddress: bigint = arena.address(nonceOffset);
 
-/** Writes the nonce of `counter`. */
+/** Writes the nonce of `counter`: 4 zeros, then the counter, LE64. */
 export function setNonce(counter: number): void {
   arena.data.setUint32(nonceOffset + 4, counter, true);
   arena.data.setUint32(nonceOffset + 8, counter / 2 ** 32, true);

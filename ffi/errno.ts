@@ -31,7 +31,7 @@ export const Errno = {
 } as const;
 
 /** Returns the text of `errno`, for example "permission denied". */
-export function errnoText(errno: number): string {
+function errnoText(errno: number): string {
   return TEXTS.get(errno) ?? `error ${errno}`;
 }
 

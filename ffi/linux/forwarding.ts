@@ -81,10 +81,10 @@ export class Forwarding {
 }
 
 /** The nftables table of ours. */
-export const NFT_TABLE = "fz-gateway";
+const NFT_TABLE = "fz-gateway";
 
 /** Returns the rules that hide `networks` behind this machine wherever their packets leave by another device. */
-export function masqueradeRules(device: string, networks: readonly IpNetwork[]): string {
+function masqueradeRules(device: string, networks: readonly IpNetwork[]): string {
   const rules = networks.map((network) =>
     `    oifname != "${device}" ${network.family === 4 ? "ip" : "ip6"} saddr ${network} masquerade`
   );

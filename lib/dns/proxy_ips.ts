@@ -21,7 +21,7 @@ export interface ProxyAddresses {
 }
 
 /** How many addresses of each family a name gets. */
-export const ADDRESSES_PER_NAME = 4;
+const ADDRESSES_PER_NAME = 4;
 
 /** Names with their proxy addresses. Slot `i` owns the addresses `4i … 4i + 3` above the first of each range. */
 export class ProxyIps {

@@ -32,7 +32,7 @@ export type DnsDecision =
   | { readonly type: "recurse" };
 
 /** Lifetime of answers made here, in seconds: short, because each new query makes the gateway resolve anew. */
-export const STUB_TTL = 1;
+const STUB_TTL = 1;
 
 /** The decision table with the names it knows. */
 export class StubResolver {

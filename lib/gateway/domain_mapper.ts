@@ -12,13 +12,13 @@ import type { PeerTable } from "./peer_table.ts";
 import { isServiceAddress } from "./special_ranges.ts";
 
 /** How long a name may take to resolve. */
-export const RESOLVE_TIMEOUT = seconds(10);
+const RESOLVE_TIMEOUT = seconds(10);
 
 /** Most names being resolved at a time. */
-export const MAX_RESOLUTIONS = 1000;
+const MAX_RESOLUTIONS = 1000;
 
 /** Most names being resolved at a time for one client: nobody takes all the places. */
-export const MAX_RESOLUTIONS_PER_CLIENT = 100;
+const MAX_RESOLUTIONS_PER_CLIENT = 100;
 
 /** A name to resolve: A and AAAA, through the host's own resolver. */
 export interface ResolveRequest {

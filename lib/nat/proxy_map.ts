@@ -7,13 +7,13 @@ import type { AddressKey, IpAddress } from "../base/ip.ts";
 import { IpNetwork } from "../base/ip.ts";
 
 /** Where clients take proxy addresses from. */
-export const PROXY_NETWORKS = {
+const PROXY_NETWORKS = {
   v4: IpNetwork.from("100.96.0.0/11"),
   v6: IpNetwork.from("fd00:2021:1111:8000::/107"),
 } as const;
 
 /** Most proxy addresses that one client may have assigned. */
-export const MAX_PROXY_ADDRESSES = 65_536;
+const MAX_PROXY_ADDRESSES = 65_536;
 
 /** Addresses that a name resolved to. */
 export interface ResolvedAddresses {

@@ -10,15 +10,15 @@ import { TcpFlag, tcpFlags } from "../wire/tcp.ts";
 export type NatTransport = Exclude<Transport, "other">;
 
 /** How long an established TCP session may be silent: RFC 5382 §5 asks for at least 2 h 4 min. */
-export const TCP_TTL: Duration = minutes(124);
+const TCP_TTL: Duration = minutes(124);
 /** How long a UDP or ICMP session may be silent. */
-export const DATAGRAM_TTL: Duration = seconds(120);
+const DATAGRAM_TTL: Duration = seconds(120);
 /** How long a session waits for its first answer, from the last outgoing packet. */
-export const UNCONFIRMED_TTL: Duration = seconds(60);
+const UNCONFIRMED_TTL: Duration = seconds(60);
 /** How long a session lives after its last packet once both sides sent a FIN. */
-export const CLOSED_TTL: Duration = seconds(5);
+const CLOSED_TTL: Duration = seconds(5);
 /** How long a session lives after a RST. */
-export const RESET_TTL: Duration = seconds(1);
+const RESET_TTL: Duration = seconds(1);
 
 /** Which way a packet goes: from the client, or to it. */
 export type Direction = "out" | "in";

@@ -9,7 +9,7 @@ export const TUNNEL_NETWORK_4 = IpNetwork.from("100.64.0.0/11");
 export const TUNNEL_NETWORK_6 = IpNetwork.from("fd00:2021:1111::/107");
 
 /** Networks that no resource and no resolver may lie in. */
-export const RESERVED_NETWORKS = [
+const RESERVED_NETWORKS = [
   IpNetwork.from("100.64.0.0/10"),
   IpNetwork.from("fd00:2021:1111::/48"),
 ] as const;

@@ -38,7 +38,7 @@ export const ResponseCode = {
 export const DNS_HEADER_LENGTH = 12;
 
 /** The largest UDP answer that fits into one packet of the tunnel, in bytes. */
-export const MAX_UDP_ANSWER_LENGTH = 1212;
+const MAX_UDP_ANSWER_LENGTH = 1212;
 
 /** A query with exactly one question. */
 export interface DnsQuery {

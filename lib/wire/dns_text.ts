@@ -39,7 +39,7 @@ export function describeDnsMessage(message: Uint8Array): DnsMessageText | undefi
 }
 
 /** Returns the mnemonic of a record type, or `TYPE<number>` (RFC 3597 §5). */
-export function recordTypeName(type: number): string {
+function recordTypeName(type: number): string {
   for (const [name, value] of Object.entries(RecordType)) {
     if (value === type) return name.toUpperCase();
   }
@@ -55,7 +55,7 @@ export function recordTypeNumber(name: string): number | undefined {
 }
 
 /** Returns the mnemonic of a response code, or `RCODE<number>`. */
-export function responseCodeName(code: number): string {
+function responseCodeName(code: number): string {
   return CODES[code] ?? `RCODE${code}`;
 }
 

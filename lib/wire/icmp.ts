@@ -48,7 +48,7 @@ export function parseEcho(
 export type UnreachableKind = "prohibited" | "network";
 
 /** Hop limit of the errors that we make and translate. */
-export const ERROR_HOP_LIMIT = 20;
+const ERROR_HOP_LIMIT = 20;
 
 /**
  * Returns the ICMP error that answers `packet`: from its destination, to its source. IPv4 quotes the header and 8

@@ -57,7 +57,7 @@ export interface StunError {
 }
 
 /** Length of the fixed header in bytes. */
-export const HEADER_LENGTH = 20;
+const HEADER_LENGTH = 20;
 /** Length of a transaction id in bytes. */
 export const TRANSACTION_ID_LENGTH = 12;
 

@@ -16,7 +16,7 @@ export const VirtioFlag = {
 export const GsoType = { none: 0, tcp4: 1, tcp6: 4, udp: 5 } as const;
 
 /** Added to `GsoType` when the train carries ECN's CWR bit. */
-export const GSO_ECN = 0x80;
+const GSO_ECN = 0x80;
 
 /** One header; a reused, mutable value on the data path. */
 export interface VirtioHeader {

@@ -95,7 +95,7 @@ export const Key = v.pipe(v.string(), v.length(44), v.check((text) => fromBase64
 export const IpText = v.pipe(v.string(), v.check((text) => IpAddress.parse(text) !== undefined));
 export const Ipv4Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 4));
 export const Ipv6Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 6));
-export const SocketAddressText = v.pipe(
+const SocketAddressText = v.pipe(
   v.string(),
   v.check((text) => SocketAddress.parse(text) !== undefined),
 );
@@ -194,7 +194,6 @@ export type Filter = v.InferOutput<typeof Filter>;
 export type Site = v.InferOutput<typeof Site>;
 export type IceCredentials = v.InferOutput<typeof IceCredentials>;
 export type Relay = v.InferOutput<typeof Relay>;
-export type TurnRelay = Extract<Relay, { type: "turn" }>;
 export type RelaysPresence = v.InferOutput<typeof RelaysPresence>;
 export type Authorization = v.InferOutput<typeof Authorization>;
 export type FlowLogs = v.InferOutput<typeof FlowLogs>;

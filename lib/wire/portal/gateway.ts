@@ -64,7 +64,7 @@ export const GatewayInit = v.object({
 });
 
 /** The client that a grant is for. `preshared_key` and keys are base64. */
-export const GrantedClient = v.object({
+const GrantedClient = v.object({
   id: Id,
   public_key: Key,
   preshared_key: Key,
@@ -116,7 +116,6 @@ const OUTBOUND = {
 
 export type GatewayResource = v.InferOutput<typeof GatewayResource>;
 export type GatewayInit = v.InferOutput<typeof GatewayInit>;
-export type GrantedClient = v.InferOutput<typeof GrantedClient>;
 export type CreateAuthorization = v.InferOutput<typeof CreateAuthorization>;
 /** A message from the portal to a gateway. */
 export type GatewayInbound = MessageOf<typeof INBOUND>;
