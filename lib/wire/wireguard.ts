@@ -58,21 +58,8 @@ export interface CookieReply {
   readonly encryptedCookie: Uint8Array;
 }
 
-/** Message 4, a packet in the tunnel. Whitepaper §5.4.6. */
-export interface DataMessage {
-  readonly type: "data";
-  /** The receiver's index of the session. */
-  readonly receiver: number;
-  /** Nonce, or Infinity when it is 2^53 or more: no honest peer gets there. */
-  readonly counter: number;
-  /** Ciphertext and tag, at least 16 bytes. */
-  readonly sealed: Uint8Array;
-}
-
-export type WireGuardMessage = Initiation | Response | CookieReply | DataMessage;
-
 /** Returns which message `bytes` are, judged by type word and length only, or undefined when they are none. */
-export function messageType(bytes: Uint8Array): WireGuardMessage["type"] | undefined {
+export function messageType(bytes: Uint8Array): keyof typeof MessageType | undefined {
   if (bytes.length < DATA_OVERHEAD || bytes[1] !== 0 || bytes[2] !== 0 || bytes[3] !== 0) return undefined;
   switch (bytes[0]) {
     case MessageType.data:
@@ -84,27 +71,6 @@ export function messageType(bytes: Uint8Array): WireGuardMessage["type"] | undef
     case MessageType.cookieReply:
       return bytes.length === COOKIE_REPLY_LENGTH ? "cookieReply" : undefined;
     default:
-      return undefined;
-  }
-}
-
-/** Returns the message in `bytes`, its fields being views into them, or undefined when they are none. */
-export function decodeWireGuard(bytes: Uint8Array): WireGuardMessage | undefined {
-  switch (messageType(bytes)) {
-    case "initiation":
-      return decodeInitiation(bytes);
-    case "response":
-      return decodeResponse(bytes);
-    case "cookieReply":
-      return decodeCookieReply(bytes);
-    case "data":
-      return {
-        type: "data",
-        receiver: dataReceiver(bytes),
-        counter: dataCounter(bytes),
-        sealed: bytes.subarray(DATA_HEADER_LENGTH),
-      };
-    case undefined:
       return undefined;
   }
 }
@@ -142,23 +108,6 @@ export function decodeCookieReply(bytes: Uint8Array): CookieReply | undefined {
     nonce: bytes.subarray(8, 32),
     encryptedCookie: bytes.subarray(32, 64),
   };
-}
-
-/**
- * Returns our index of the session or handshake that a message is for (types 2 to 4), or undefined for an initiation
- * and for what is no message at all.
- */
-export function receiverIndex(bytes: Uint8Array): number | undefined {
-  switch (messageType(bytes)) {
-    case "data":
-    case "cookieReply":
-      return readU32Le(bytes, 4);
-    case "response":
-      return readU32Le(bytes, 8);
-    case "initiation":
-    case undefined:
-      return undefined;
-  }
 }
 
 /** Returns the receiver index of a data message. `bytes` must have passed `messageType`. */

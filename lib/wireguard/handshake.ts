@@ -76,7 +76,10 @@ export function createInitiation(
   return { message, pending: { localIndex, ephemeralPrivateKey, transcript } };
 }
 
-/** Returns the initiation in `message` with its static key opened, or undefined when it is not meant for us. */
+/**
+ * Returns the initiation in `message` with its static key opened, or undefined when it is not meant for us. Whoever has
+ * our public key can claim any key here: only the timestamp proves it.
+ */
 export function openInitiation(local: StaticKeys, message: Uint8Array): OpenedInitiation | undefined {
   const initiation = decodeInitiation(message);
   if (initiation === undefined) return undefined;
@@ -93,14 +96,6 @@ export function openInitiation(local: StaticKeys, message: Uint8Array): OpenedIn
     encryptedTimestamp: initiation.encryptedTimestamp.slice(),
     transcript,
   };
-}
-
-/**
- * Returns the static public key (32 bytes) of the initiator, which tells the node the peer, or undefined when the
- * initiation is not meant for us. Whoever has our public key can claim any key here: only the timestamp proves it.
- */
-export function decryptInitiationStatic(local: StaticKeys, message: Uint8Array): Uint8Array | undefined {
-  return openInitiation(local, message)?.remotePublicKey;
 }
 
 /** Returns the initiator's timestamp (12 bytes), which authenticates it, or undefined when it is forged. Once only. */
