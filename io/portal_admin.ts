@@ -23,7 +23,8 @@ export function serveAdmin(
       setTimeout(() => void shutdown(), 50);
       return Response.json({ stopping: true });
     }
-    const text = await request.text();
+    const text = await readBody(request);
+    if (text === undefined) return Response.json({ error: "the body is too long" }, { status: 413 });
     let body: unknown;
     try {
       body = text === "" ? undefined : JSON.parse(text);
@@ -58,6 +59,19 @@ export function serveAdmin(
   } finally {
     if (umask !== undefined) Deno.umask(umask);
   }
+}
+
+/** Returns the body of `request`, or undefined if it is longer than the limit. */
+async function readBody(request: Request): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** Returns the answer of the admin API at `socketPath`; throws a `Fault` if nobody serves there. */
@@ -97,6 +111,8 @@ export function callAdmin(
     request.end(text);
   });
 }
+
+const MAX_BODY_BYTES = 2 ** 20;
 
 function removeStale(path: string): void {
   try {

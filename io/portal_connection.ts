@@ -203,7 +203,11 @@ class Line {
   }
 
   send(text: string): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    // A portal that does not read any more is lost; "close" follows.
+    if (socket.bufferedAmount > MAX_BUFFERED_BYTES) socket.terminate();
+    else socket.send(text);
   }
 
   close(code: number): void {
@@ -307,4 +311,5 @@ const CLOSE_LIMIT_MS = 2000;
 const BODY_LIMIT_MS = 2000;
 const MAX_BODY_LENGTH = 64 * 1024;
 const MAX_FRAME_BYTES = 32 * 1024 * 1024;
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 const MAX_ADDRESSES = 16;

@@ -283,6 +283,9 @@ Deno.test("callAdmin manages a running portal over its private socket, down to s
   await client.clientMessage("resource_deleted");
   assert.equal((await callAdmin(adminSocket, "DELETE", "/v1/tokens/client Ada")).status, 200);
   assert.equal((await client.event("fatal")).fault.code, "rejected");
+  const huge = await callAdmin(adminSocket, "POST", "/v1/sites", { name: "x".repeat(2 ** 21) });
+  assert.equal(huge.status, 413);
+  assert.equal((await callAdmin(adminSocket, "GET", "/v1/status")).status, 200);
   await callAdmin(adminSocket, "POST", "/v1/shutdown");
   await server.stopped;
   await assert.rejects(callAdmin(adminSocket, "GET", "/v1/status"), { name: "Fault", code: "not-running" });

@@ -1,7 +1,10 @@
 /** What peers of a portal may send to harm it or others. */
 
 import assert from "node:assert/strict";
-import { World } from "./harness.ts";
+import fc from "fast-check";
+import { parseUserAgent } from "../../../lib/portal/user_agent.ts";
+import { mutatedJson } from "../wire/portal/json_mutation.ts";
+import { SEED, World } from "./harness.ts";
 
 Deno.test("Portal forwards candidates once to each peer, however often a sender names it", () => {
   const world = new World();
@@ -44,4 +47,58 @@ Deno.test("Portal lets in no more than 20,000 peers", () => {
   assert.equal(refused?.headers["retry-after"], "60");
   world.portal.handleClosed(first, world.now);
   assert.equal(dial().refused, undefined);
+});
+
+Deno.test("handleAdmin answers any request, and always with a status", () => {
+  const nouns = ["accounts", "sites", "actors", "groups", "resources", "policies", "tokens"] as const;
+  const inputs = [SEED.account, ...nouns.slice(1).flatMap((noun) => SEED[noun as "sites"] ?? [])];
+  const noun = fc.constantFrom(
+    ...nouns,
+    "devices",
+    "memberships",
+    "authorizations",
+    "clients",
+    "status",
+    "__proto__",
+  );
+  const path = fc.oneof(
+    fc.string(),
+    noun.map((it) => `/v1/${it}`),
+    fc.tuple(noun, fc.oneof(fc.string(), fc.constantFrom("Ada", "Wiki", "acme", "constructor"))).map((
+      [it, name],
+    ) => `/v1/${it}/${name}`),
+  );
+  const body = fc.oneof(
+    fc.constant(undefined),
+    fc.jsonValue(),
+    fc.constantFrom(...inputs).chain((input) => mutatedJson(input)),
+    fc.record({ disabled: fc.boolean(), verified: fc.boolean(), account: fc.constantFrom("acme", 1, null) }, {
+      requiredKeys: [],
+    }),
+  );
+  const method = fc.constantFrom("GET", "POST", "PATCH", "DELETE", "PUT", "");
+  const requests = fc.array(fc.tuple(method, path, body), { maxLength: 12 });
+  fc.assert(
+    fc.property(requests, (requests) => {
+      const world = new World();
+      world.client();
+      world.gateway();
+      for (const [method, path, body] of requests) {
+        const { status } = world.admin(method, path, body);
+        assert.ok(status >= 200 && status < 500, `${method} ${path} ${status}`);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("parseUserAgent takes any text", () => {
+  const word = fc.oneof(
+    fc.string(),
+    fc.constantFrom("Linux/6.8", "headless-client/1.5.12", "gateway/1.99", "(x)"),
+  );
+  fc.assert(fc.property(fc.array(word), (words) => {
+    const software = parseUserAgent(words.join(" "));
+    if (software !== undefined) assert.match(software.version, /^\d+\.\d+\.\d+$/);
+  }));
 });
