@@ -52,7 +52,7 @@ export function reportGatewayEvent(event: GatewayEvent, log: Log, sink: EventSin
   }
 }
 
-const REFUSALS = { "no-relays": "no relay", full: "there is no room for more" } as const;
+const REFUSALS = { full: "there is no room for more" } as const;
 
 function logPath(log: Log, path: PathInfo): void {
   const { local, remote, localKind, remoteKind } = path;

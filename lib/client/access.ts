@@ -9,6 +9,7 @@ import { IpAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Instant } from "../base/time.ts";
 import type { ProxyIps } from "../dns/proxy_ips.ts";
+import type { PathInfo } from "../node/path.ts";
 import type { IpPacket } from "../wire/ip.ts";
 import { type ControlMessage, encodeControl } from "../wire/p2p_control.ts";
 import type { ClientInboundPayload } from "../wire/portal/client.ts";
@@ -16,7 +17,7 @@ import { Authorizations, type Waiting } from "./authorizations.ts";
 import { DnsResourceNat } from "./dns_resource_nat.ts";
 import type { Question } from "./dns_replies.ts";
 import type { ClientEvent, GatewayLossReason } from "./event.ts";
-import type { ClientNode, PathInfo } from "./node_port.ts";
+import type { ClientNode } from "./node_port.ts";
 import type { Outbox } from "./outbox.ts";
 import { type GatewayIdentity, type GatewayPeer, Peers } from "./peers.ts";
 import { EVERYWHERE, type Resources } from "./resources.ts";
@@ -104,7 +105,7 @@ export class Access {
     this.#tellAssignments(now);
   }
 
-  /** Asks again for everything that the portal does not know of: it was away. */
+  /** Asks again for everything that the portal does not know of (it was away) and for grants that lacked a relay. */
   requestAll(now: Instant): void {
     for (const resourceId of this.authorizations.unrequested()) {
       if (this.#context.resources.get(resourceId) !== undefined) this.#request(resourceId, now);
@@ -140,7 +141,7 @@ export class Access {
       controlling: true,
     }, now);
     if (!connection.ok) {
-      this.#failAll(this.authorizations.forget(resourceId), now);
+      this.authorizations.handleRelayMissing(resourceId);
       emit({ type: "authorization-denied", resourceId, reason: connection.reason, violatedProperties: [] });
       return;
     }

@@ -24,6 +24,8 @@ export interface Denial {
 interface Pending<Q> {
   /** Undefined when the request has not been sent, because the portal is away. */
   requestedAt: Instant | undefined;
+  /** It was granted when there was no relay to connect by. */
+  lacksRelay: boolean;
   readonly packets: PacketBuffer;
   readonly queries: Ring<Q>;
 }
@@ -63,7 +65,9 @@ export class Authorizations<Q> {
 
   /** Records that the portal was asked. */
   handleRequested(resourceId: string, now: Instant): void {
-    this.#obtain(resourceId).requestedAt = now;
+    const pending = this.#obtain(resourceId);
+    pending.requestedAt = now;
+    pending.lacksRelay = false;
   }
 
   /** The connection to the portal is gone, and the requests with it. */
@@ -71,9 +75,16 @@ export class Authorizations<Q> {
     for (const pending of this.#pending.values()) pending.requestedAt = undefined;
   }
 
-  /** Returns the resources that are wanted but not asked for. */
+  /** A grant could not be used for want of a relay: it is worth asking again when one comes. */
+  handleRelayMissing(resourceId: string): void {
+    this.#obtain(resourceId).lacksRelay = true;
+  }
+
+  /** Returns the resources that are wanted but not asked for, or have to be asked for again. */
   unrequested(): string[] {
-    return [...this.#pending].filter(([, { requestedAt }]) => requestedAt === undefined).map(([id]) => id);
+    return [...this.#pending]
+      .filter(([, { requestedAt, lacksRelay }]) => requestedAt === undefined || lacksRelay)
+      .map(([id]) => id);
   }
 
   /** The portal granted. Returns what waited, or undefined if nothing was asked for. */
@@ -112,6 +123,7 @@ export class Authorizations<Q> {
     if (pending === undefined) {
       pending = {
         requestedAt: undefined,
+        lacksRelay: false,
         packets: new PacketBuffer(MAX_WAITING),
         queries: new Ring(MAX_WAITING),
       };

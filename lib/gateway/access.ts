@@ -6,8 +6,8 @@
 import { assert } from "../base/assert.ts";
 import { fromBase64 } from "../base/bytes.ts";
 import { IpAddress } from "../base/ip.ts";
-import type { Instant, Wake, WallClock } from "../base/time.ts";
-import { earliest } from "../base/time.ts";
+import { Ring } from "../base/ring.ts";
+import { earliest, type Instant, seconds, type Wake, type WallClock } from "../base/time.ts";
 import { resourceFromGatewayView } from "../resource/resource.ts";
 import { encodeControl } from "../wire/p2p_control.ts";
 import type { Authorization } from "../wire/portal/common.ts";
@@ -32,6 +32,8 @@ export class Access {
   readonly #portal: PortalOutbox;
   readonly #wallClock: WallClock;
   readonly #emit: (event: GatewayEvent) => void;
+  /** Grants that came before any relay did. */
+  readonly #waiting = new Ring<{ readonly grant: CreateAuthorization; readonly until: Instant }>(MAX_WAITING);
 
   constructor(options: AccessOptions) {
     this.#node = options.node;
@@ -41,7 +43,10 @@ export class Access {
     this.#emit = options.emit;
   }
 
-  /** Carries out a grant: connection, resource, confirmation, in this order. */
+  /**
+   * Carries out a grant: connection, resource, confirmation, in this order. Without a relay no connection can be made:
+   * the portal is asked for one, and the grant waits for it as long as the portal waits for the confirmation.
+   */
   authorize(grant: CreateAuthorization, now: Instant): void {
     const { client } = grant;
     if (this.#isFull(client.id, grant.resource.id)) {
@@ -57,7 +62,7 @@ export class Access {
     }, now);
     if (!outcome.ok) {
       this.#portal.requestRelays();
-      this.#emit({ type: "authorization-refused", clientId: client.id, reason: outcome.reason });
+      this.#waiting.push({ grant, until: now + CONFIRMATION_TIMEOUT });
       return;
     }
     const resource = resourceFromGatewayView(grant.resource);
@@ -75,8 +80,14 @@ export class Access {
     });
   }
 
+  /** There may be relays now: carries out the grants that waited for one. */
+  handleRelays(now: Instant): void {
+    for (const { grant, until } of this.#waiting.takeAll()) if (now < until) this.authorize(grant, now);
+  }
+
   /** Takes a resource back. A client that has nothing left is said goodbye to. */
   revoke(clientId: string, resourceId: string, reason: RevocationReason, now: Instant): void {
+    this.#forgetWaiting((grant) => grant.client.id === clientId && grant.resource.id === resourceId);
     const peer = this.#peers.get(clientId);
     if (peer === undefined || !peer.removeResource(resourceId)) return;
     this.#emit({ type: "access-revoked", clientId, resourceId, reason });
@@ -134,6 +145,10 @@ export class Access {
     this.#emit({ type: "client-removed", clientId: peer.id, reason });
   }
 
+  #forgetWaiting(isGone: (grant: CreateAuthorization) => boolean): void {
+    for (const waiting of this.#waiting.takeAll()) if (!isGone(waiting.grant)) this.#waiting.push(waiting);
+  }
+
   #isFull(clientId: string, resourceId: string): boolean {
     const peer = this.#peers.get(clientId);
     if (peer === undefined) return this.#peers.size >= MAX_CLIENTS;
@@ -147,6 +162,10 @@ export class Access {
 
 const MAX_CLIENTS = 65_536;
 const MAX_RESOURCES_PER_CLIENT = 4096;
+/** A portal has few requests under way to one gateway; when there are more, their clients ask again. */
+const MAX_WAITING = 256;
+/** After this the portal takes us for offline, and a confirmation comes too late (portal-protocol §9.1). */
+const CONFIRMATION_TIMEOUT = seconds(15);
 
 const GOODBYE = encodeControl({ type: "goodbye" });
 

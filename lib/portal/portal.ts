@@ -266,7 +266,7 @@ export class Portal {
         return this.#updates.initGateway(peer, now);
       case "relay":
         peer.channel.push("init", {});
-        return this.#relays.handleChange(now);
+        return this.#relays.handleJoined(now);
     }
   }
 
@@ -416,7 +416,7 @@ export class Portal {
     if (peer.role === "client") this.#grants.forget(peer);
     if (!this.#presence.remove(peer)) return;
     this.#events.push({ type: "peer-left", role: peer.role, id: this.#describe(peer).id });
-    if (peer.role === "relay") this.#relays.handleChange(now);
+    if (peer.role === "relay") this.#relays.handleLeft(now);
     if (peer.role === "gateway") this.#grants.handleGatewayLeft(peer.deviceId, now);
   }
 

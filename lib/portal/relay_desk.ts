@@ -49,8 +49,14 @@ export class RelayDesk {
     this.#push(peer, [], this.assign(peer));
   }
 
-  /** A relay came or went. Peers hear of it after a pause without further changes. */
-  handleChange(now: Instant): void {
+  /** A relay came. Peers that have none hear of it at once: without a relay they cannot connect. */
+  handleJoined(now: Instant): void {
+    for (const peer of this.#peers()) if (peer.sentRelays.size === 0) this.answer(peer);
+    this.#changedAt = now;
+  }
+
+  /** A relay went. Peers hear of it, and of further relays, after a pause without further changes. */
+  handleLeft(now: Instant): void {
     this.#changedAt = now;
   }
 
@@ -62,13 +68,17 @@ export class RelayDesk {
   handleTimeout(now: Instant): void {
     if (this.#changedAt === undefined || now < this.#changedAt + DEBOUNCE) return;
     this.#changedAt = undefined;
-    for (const peer of [...this.#presence.clients.values(), ...this.#presence.gateways.values()]) {
+    for (const peer of this.#peers()) {
       const gone = [...peer.sentRelays].filter((id) => !this.#presence.relays.has(id));
       for (const id of gone) peer.sentRelays.delete(id);
       const before = peer.sentRelays.size;
       const connected = this.assign(peer);
       if (gone.length > 0 || peer.sentRelays.size > before) this.#push(peer, gone, connected);
     }
+  }
+
+  #peers(): readonly (ClientPeer | GatewayPeer)[] {
+    return [...this.#presence.clients.values(), ...this.#presence.gateways.values()];
   }
 
   /** Returns one entry for each address family, adjacent: peers merge them by id. */
