@@ -1,7 +1,7 @@
 /** What a client session tells its shell: one variant for each thing a person might want to see or wait for. */
 
 import type { IpAddress, IpNetwork } from "../base/ip.ts";
-import type { PathInfo } from "./node_port.ts";
+import type { PathInfo } from "../node/path.ts";
 
 /** Why a gateway is no longer ours. */
 export type GatewayLossReason =

@@ -2,11 +2,6 @@
 
 import type { Node } from "../node/node.ts";
 
-export type { NodeEvent } from "../node/node.ts";
-export type { KeyPair } from "../node/connection.ts";
-export type { PathInfo } from "../node/path.ts";
-export type { RelayConfig } from "../node/relays.ts";
-
 export type ClientNode = Pick<
   Node,
   | "hasRelay"

@@ -4,26 +4,25 @@
  * the files beside this one; here everything is joined.
  */
 
-import type { CryptoProvider } from "../base/crypto.ts";
 import type { Datagram } from "../base/datagram.ts";
 import { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { Ring } from "../base/ring.ts";
-import type { Rng } from "../base/rng.ts";
-import { earliest, type Instant, type Wake, type WallClock } from "../base/time.ts";
+import { earliest, type Instant, type Wake } from "../base/time.ts";
 import { ProxyIps } from "../dns/proxy_ips.ts";
 import { StubResolver } from "../dns/stub_resolver.ts";
 import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
-import { Node } from "../node/node.ts";
+import type { KeyPair } from "../node/connection.ts";
+import { Node, type NodeOptions } from "../node/node.ts";
+import { relayConfigs } from "../node/relay_config.ts";
 import type { ClientInbound, ClientOutbound } from "../wire/portal/client.ts";
-import type { Relay } from "../wire/portal/common.ts";
 import { Access } from "./access.ts";
 import { ClientDns } from "./dns.ts";
 import type { LocalAnswer } from "./dns_replies.ts";
 import type { ClientEvent, InterfaceConfig } from "./event.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { interfaceConfig, type OwnInterface, parseInterface } from "./interface.ts";
-import type { ClientNode, KeyPair, RelayConfig } from "./node_port.ts";
+import type { ClientNode } from "./node_port.ts";
 import { Outbox } from "./outbox.ts";
 import { type ResourceChange, Resources } from "./resources.ts";
 import { PEER_RANGES, Router } from "./router.ts";
@@ -33,14 +32,8 @@ import { Traffic } from "./traffic.ts";
 export type { ClientEvent, InterfaceConfig } from "./event.ts";
 export type { ClientStatus, GatewayStatus, ResourceStatus } from "./status.ts";
 
-/** What a session is made of. */
-export interface ClientSessionOptions {
-  readonly keyPair: KeyPair;
-  readonly crypto: CryptoProvider;
-  readonly rng: Rng;
-  readonly now: Instant;
-  readonly wallClock: WallClock;
-  readonly log: Log;
+/** What a session is made of: what its node is made of, and its user's wishes. */
+export interface ClientSessionOptions extends Omit<NodeOptions, "profile"> {
   /** Whether the Internet resource shall be used if there is one. */
   readonly internetResourceActive: boolean;
   /** The host's own resolvers, best first. */
@@ -160,6 +153,7 @@ export class ClientSession {
           disconnectedIds: message.payload.disconnected_ids,
           connected: relayConfigs(message.payload.connected),
         }, now);
+        if (this.#node.hasRelay) this.#access.requestAll(now);
         break;
       case "device_pool_domain_resolved": {
         const { resource_id, domain, ipv4, ipv6 } = message.payload;
@@ -308,21 +302,9 @@ export class ClientSession {
   shutdown(now: Instant): void {
     this.#access.dropAll("shutdown", now);
     // Goodbyes are framed for relays that `close` gives up: they must have left before.
-    for (
-      let datagram = this.#node.pollDatagram();
-      datagram !== undefined;
-      datagram = this.#node.pollDatagram()
-    ) {
-      this.#traffic.transmit(datagram);
-    }
+    this.#transmitAll();
     this.#node.close(now);
-    for (
-      let datagram = this.#node.pollDatagram();
-      datagram !== undefined;
-      datagram = this.#node.pollDatagram()
-    ) {
-      this.#traffic.transmit(datagram);
-    }
+    this.#transmitAll();
   }
 
   // —— time, news, facts ——
@@ -413,6 +395,13 @@ export class ClientSession {
     }
   }
 
+  #transmitAll(): void {
+    const node = this.#node;
+    for (let datagram = node.pollDatagram(); datagram !== undefined; datagram = node.pollDatagram()) {
+      this.#traffic.transmit(datagram);
+    }
+  }
+
   #handleDnsRequest(request: NonNullable<ReturnType<ClientDns["pollRequest"]>>, now: Instant): void {
     switch (request.type) {
       case "resolved":
@@ -477,17 +466,3 @@ export class ClientSession {
 const MAX_QUEUED = 1024;
 /** Against parts that keep each other busy; what is left is done at the next call. */
 const MAX_ROUNDS = 10_000;
-
-function relayConfigs(relays: readonly Relay[]): RelayConfig[] {
-  return relays.flatMap((relay) =>
-    relay.type === "turn"
-      ? [{
-        id: relay.id,
-        addr: SocketAddress.from(relay.addr),
-        username: relay.username,
-        password: relay.password,
-        expiresAt: relay.expires_at,
-      }]
-      : []
-  );
-}

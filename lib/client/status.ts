@@ -2,12 +2,13 @@
 
 import type { IpAddress } from "../base/ip.ts";
 import type { Instant } from "../base/time.ts";
+import type { PathInfo } from "../node/path.ts";
 import type { Filter } from "../resource/filter.ts";
 import type { Resource } from "../resource/resource.ts";
 import type { Access } from "./access.ts";
 import type { DnsStatus } from "./dns.ts";
 import type { InterfaceConfig } from "./event.ts";
-import type { ClientNode, PathInfo } from "./node_port.ts";
+import type { ClientNode } from "./node_port.ts";
 import type { Resources } from "./resources.ts";
 import type { SiteState } from "./sites.ts";
 

@@ -1,7 +1,7 @@
 /** What a gateway has to tell its operator: one log line each. Identifiers only, no names, no addresses of users. */
 
 import type { IpAddress } from "../base/ip.ts";
-import type { PathInfo } from "./node_port.ts";
+import type { PathInfo } from "../node/path.ts";
 
 /** Why a client may no longer reach a resource. */
 export type RevocationReason = "rejected" | "expired" | "not-listed";
@@ -23,7 +23,7 @@ export type GatewayEvent =
   | {
     readonly type: "authorization-refused";
     readonly clientId: string;
-    readonly reason: "no-relays" | "full";
+    readonly reason: "full";
   }
   | {
     readonly type: "access-revoked";

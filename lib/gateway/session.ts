@@ -5,23 +5,19 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { CryptoProvider } from "../base/crypto.ts";
 import type { Datagram } from "../base/datagram.ts";
-import { IpAddress, SocketAddress } from "../base/ip.ts";
+import { IpAddress, type SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { Ring } from "../base/ring.ts";
-import type { Rng } from "../base/rng.ts";
 import type { Instant, Wake, WallClock } from "../base/time.ts";
 import { earliest, seconds } from "../base/time.ts";
 import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
 import type { ResolvedAddresses } from "../nat/proxy_map.ts";
-import type { KeyPair } from "../node/connection.ts";
-import { Node } from "../node/node.ts";
-import type { RelayConfig } from "../node/relays.ts";
+import { Node, type NodeOptions } from "../node/node.ts";
+import { relayConfigs } from "../node/relay_config.ts";
 import { buildUnreachable } from "../wire/icmp.ts";
 import { IpPacket } from "../wire/ip.ts";
 import { decodeControl, encodeControl } from "../wire/p2p_control.ts";
-import type { Relay } from "../wire/portal/common.ts";
 import type { GatewayInbound, GatewayInit, GatewayOutbound } from "../wire/portal/gateway.ts";
 import { Access } from "./access.ts";
 import type { ClientPeer, TunnelAddresses } from "./client_peer.ts";
@@ -35,14 +31,9 @@ import { PeerTable } from "./peer_table.ts";
 import type { GatewayStatus } from "./status.ts";
 import { describeClient } from "./status.ts";
 
-export interface GatewaySessionOptions {
-  readonly keyPair: KeyPair;
-  readonly crypto: CryptoProvider;
-  readonly rng: Rng;
-  readonly now: Instant;
-  readonly wallClock: WallClock;
-  readonly log: Log;
-  /** For tests; made of the other options if not given. */
+/** What a session is made of: what its node is made of. */
+export interface GatewaySessionOptions extends Omit<NodeOptions, "profile"> {
+  /** Tests bring their own. */
   readonly node?: GatewayNode;
 }
 
@@ -121,6 +112,7 @@ export class GatewaySession {
       case "relays_presence": {
         const { disconnected_ids: disconnectedIds, connected } = message.payload;
         this.#node.handleRelays({ disconnectedIds, connected: relayConfigs(connected) }, now);
+        this.#access.handleRelays(now);
         break;
       }
     }
@@ -300,6 +292,7 @@ export class GatewaySession {
     }
     this.#node.setRelays(relayConfigs(init.relays), now);
     if (init.authorizations !== undefined) this.#access.resync(init.authorizations, now);
+    this.#access.handleRelays(now);
   }
 
   /** Moves on what the parts have to say, after every input. */
@@ -374,15 +367,3 @@ export class GatewaySession {
 const MAX_EVENTS = 1024;
 const MAX_DATAGRAMS = 1024;
 const PEER_CHECK_INTERVAL = seconds(1);
-
-function relayConfigs(relays: readonly Relay[]): RelayConfig[] {
-  return relays.flatMap((relay) =>
-    relay.type !== "turn" ? [] : [{
-      id: relay.id,
-      addr: SocketAddress.from(relay.addr),
-      username: relay.username,
-      password: relay.password,
-      expiresAt: relay.expires_at,
-    }]
-  );
-}

@@ -2,14 +2,14 @@
 
 import type { IpAddress } from "../base/ip.ts";
 import type { WallClock } from "../base/time.ts";
+import type { NodeStatus } from "../node/node.ts";
 import type { ClientPeer, TunnelAddresses } from "./client_peer.ts";
 
 export interface GatewayStatus {
   /** Undefined before the portal's first word. */
   readonly addresses: TunnelAddresses | undefined;
   readonly clients: readonly ClientStatus[];
-  /** Connections and relays. */
-  readonly node: unknown;
+  readonly node: NodeStatus;
   /** Packets that were not passed on, by reason. */
   readonly drops: Readonly<Record<string, number>>;
 }

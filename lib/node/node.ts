@@ -33,7 +33,8 @@ import {
 } from "./connection.ts";
 import { PATH_HEADROOM, PathBuffer, type PathInfo } from "./path.ts";
 import { Registry } from "./registry.ts";
-import { type RelayConfig, Relays, type RelayStatus } from "./relays.ts";
+import type { RelayConfig } from "./relay_config.ts";
+import { Relays, type RelayStatus } from "./relays.ts";
 import { Schedule } from "./schedule.ts";
 
 export interface NodeOptions {

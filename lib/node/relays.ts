@@ -12,16 +12,7 @@ import { earliest, type Instant, type Wake } from "../base/time.ts";
 import type { LocalCandidate } from "../ice/agent.ts";
 import { Allocation, type Relay } from "../turn/client.ts";
 import type { AllocationInput } from "../turn/allocation_event.ts";
-
-/** A relay as the portal names it; one with addresses of both families comes as two, with one id. */
-export interface RelayConfig {
-  readonly id: string;
-  readonly addr: SocketAddress;
-  readonly username: string;
-  readonly password: string;
-  /** Unix time in seconds at which the credentials end. */
-  readonly expiresAt: number;
-}
+import type { RelayConfig } from "./relay_config.ts";
 
 export type RelaysEvent =
   /** An address to offer to all peers. */

@@ -3,7 +3,7 @@
 import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import { WallClock } from "../../lib/base/time.ts";
-import type { RelayConfig } from "../../lib/node/relays.ts";
+import type { RelayConfig } from "../../lib/node/relay_config.ts";
 import { relayPassword, relayUsername } from "../../lib/turn/auth.ts";
 import { TurnServer } from "../../lib/turn/server.ts";
 import { Host } from "./host.ts";

@@ -3,8 +3,7 @@
 import type { Datagram } from "../../../lib/base/datagram.ts";
 import { SocketAddress } from "../../../lib/base/ip.ts";
 import type { GatewayNode } from "../../../lib/gateway/node_port.ts";
-
-type NodeEvent = NonNullable<ReturnType<GatewayNode["pollEvent"]>>;
+import type { NodeEvent } from "../../../lib/node/node.ts";
 
 export class FakeNode implements GatewayNode {
   hasRelays = true;
@@ -81,7 +80,7 @@ export class FakeNode implements GatewayNode {
     return this.events.shift();
   }
 
-  status(): unknown {
-    return {};
+  status() {
+    return { connections: [], relays: [] };
   }
 }

@@ -4,7 +4,7 @@ import { nobleProvider } from "../../../lib/base/crypto.ts";
 import { silentLog } from "../../../lib/base/log.ts";
 import { type Rng, seededRng } from "../../../lib/base/rng.ts";
 import { type Instant, WallClock } from "../../../lib/base/time.ts";
-import { messageType, type WireGuardMessage } from "../../../lib/wire/wireguard.ts";
+import { type MessageType, messageType } from "../../../lib/wire/wireguard.ts";
 import { publicKeyOf } from "../../../lib/wireguard/noise.ts";
 import { ICE_TIMERS } from "../../../lib/wireguard/timers.ts";
 import { type Decapsulated, Tunnel, type TunnelEvent } from "../../../lib/wireguard/tunnel.ts";
@@ -16,7 +16,7 @@ export interface Sighting {
   readonly at: Instant;
   readonly from: Side;
   /** "keepalive" is a data message with nothing in it. */
-  readonly kind: WireGuardMessage["type"] | "keepalive";
+  readonly kind: keyof typeof MessageType | "keepalive";
   readonly message: Uint8Array;
 }
 
