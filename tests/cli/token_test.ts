@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { takeToken } from "../../cli/token.ts";
+import { Fault } from "../../lib/base/fault.ts";
+import { fakeContext } from "./fake_context.ts";
+
+Deno.test("takeToken: gives text that can go into a header, or a fault that does not repeat it", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ minLength: 4 }),
+    fc.constant("s3cret\r\nX: y"),
+  );
+  return fc.assert(
+    fc.asyncProperty(text, fc.boolean(), async (text, isFile) => {
+      const context = isFile
+        ? fakeContext({ host: { readToken: () => Promise.resolve(text) } })
+        : fakeContext({ env: { FIREZONE_TOKEN: text } });
+      try {
+        const token = await takeToken(context, "/etc/fz/token");
+        assert.match(token, /^[\x21-\x7e]+$/);
+      } catch (error) {
+        assert.ok(error instanceof Fault && error.code === "rejected");
+        const said = `${error.message} ${error.next}`;
+        if (text.trim().length > 12) assert.ok(!said.includes(text.trim()), said);
+      }
+      assert.equal(context.variables.has("FIREZONE_TOKEN"), false);
+    }),
+  );
+});
