@@ -13,15 +13,7 @@ import {
   ActorInput,
   type Complaint,
   GroupInput,
-  lookUp,
   PolicyInput,
-  putAccount,
-  putActor,
-  putGroup,
-  putPolicy,
-  putResource,
-  putSite,
-  putToken,
   readInput,
   ResourceInput,
   SiteInput,
@@ -30,6 +22,16 @@ import {
 import { type Account, TABLE_NAMES, type TableName } from "./model.ts";
 import type { AnyPeer } from "./peers.ts";
 import type { Portal } from "./portal.ts";
+import {
+  lookUp,
+  putAccount,
+  putActor,
+  putGroup,
+  putPolicy,
+  putResource,
+  putSite,
+  putToken,
+} from "./upsert.ts";
 
 export interface AdminRequest {
   readonly method: string;

@@ -10,13 +10,6 @@ import {
   type Complaint,
   GroupInput,
   PolicyInput,
-  putAccount,
-  putActor,
-  putGroup,
-  putPolicy,
-  putResource,
-  putSite,
-  putToken,
   readInput,
   ResourceInput,
   SiteInput,
@@ -24,6 +17,7 @@ import {
 } from "./inputs.ts";
 import { lineAt, linesOf } from "./json_lines.ts";
 import type { Account, Token } from "./model.ts";
+import { putAccount, putActor, putGroup, putPolicy, putResource, putSite, putToken } from "./upsert.ts";
 
 export const Seed = v.strictObject({
   account: AccountInput,
