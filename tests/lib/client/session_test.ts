@@ -311,7 +311,7 @@ Deno.test("ClientSession passes the gateway's candidates on", () => {
   assert.deepEqual(harness.node.remoteCandidates, ["g1 candidate:x", "g1 -candidate:x"]);
 });
 
-Deno.test("ClientSession asks the portal for relays when a grant finds none", () => {
+Deno.test("ClientSession asks for relays when a grant finds none, and for access when they come", () => {
   const harness = Harness.started([OFFICE]);
   harness.node.hasRelay = false;
   harness.send(syn("10.20.1.1"));
@@ -319,6 +319,9 @@ Deno.test("ClientSession asks the portal for relays when a grant finds none", ()
   harness.grant(OFFICE.id, "g1");
   assert.deepEqual(harness.takePortal(), [{ event: "no_relays", payload: {} }]);
   harness.send(syn("10.20.1.1"));
+  assert.deepEqual(harness.takeRequests(), []);
+  harness.node.hasRelay = true;
+  harness.portal("relays_presence", { disconnected_ids: [], connected: [] });
   assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
 });
 

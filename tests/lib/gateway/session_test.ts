@@ -60,12 +60,15 @@ Deno.test("GatewaySession confirms a grant before it names candidates", () => {
   }]);
 });
 
-Deno.test("GatewaySession asks for relays instead of confirming when it has none", () => {
+Deno.test("GatewaySession asks for relays when it has none, and confirms when it gets one", () => {
   const h = new Harness();
   h.node.hasRelays = false;
   h.authorize(cidr("r1"));
   assert.deepEqual(h.sent(), [{ event: "no_relays", payload: {} }]);
-  assert.deepEqual(h.eventTypes(), ["authorization-refused"]);
+  h.node.hasRelays = true;
+  h.portal("relays_presence", { disconnected_ids: [], connected: [] });
+  assert.deepEqual(h.sent()[0], { event: "authorization_created", payload: { ref: "ref1" } });
+  assert.deepEqual(h.eventTypes(), ["client-authorized"]);
 });
 
 Deno.test("GatewaySession keeps candidates but not confirmations for a portal that is away", () => {
