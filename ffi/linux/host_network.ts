@@ -178,7 +178,10 @@ class LinuxNetwork implements HostNetwork {
   }
 
   #report(message: string, failures: readonly string[]): void {
-    if (failures.length > 0) this.#log.warn(message, { failures: failures.length, first: failures[0] });
+    if (failures.length === 0) return;
+    this.#log.warn(message, { failures: failures.length });
+    // They name networks of the user's resources.
+    this.#log.debug("what ip said", { failures });
   }
 
   /** Runs `work` after everything asked for before it, whether that went well or not. */

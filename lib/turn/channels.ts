@@ -4,7 +4,7 @@
  */
 
 import type { AddressKey, SocketAddress } from "../base/ip.ts";
-import { minutes } from "../base/time.ts";
+import { minutes, seconds } from "../base/time.ts";
 import type { Instant, Wake } from "../base/time.ts";
 import { MAX_CHANNEL, MIN_CHANNEL } from "../wire/turn.ts";
 
@@ -22,12 +22,15 @@ const LIFETIME = minutes(10);
 const COOL_DOWN = minutes(5);
 /** A binding in use is renewed at half of its life. */
 const RENEWAL_AGE = minutes(5);
+const RETRY_FULL_AFTER = seconds(1);
 const NUMBERS = MAX_CHANNEL - MIN_CHANNEL + 1;
 
 export class Channels {
   readonly #byNumber = new Map<number, OwnChannel>();
   readonly #byPeer = new Map<AddressKey, OwnChannel>();
   #nextNumber = MIN_CHANNEL;
+  /** All numbers were taken a moment ago: no use in looking at each of them for every packet. */
+  #isFullUntil = -Infinity;
   /** Never later than the first renewal; found anew in `takeRenewals`. */
   #renewalAt = Infinity;
 
@@ -84,6 +87,7 @@ export class Channels {
   /** Forgets a channel whose request was refused. */
   forget(channel: Channel): void {
     if (this.#byNumber.get(channel.number) !== channel) return;
+    this.#isFullUntil = -Infinity;
     this.#byNumber.delete(channel.number);
     this.#byPeer.delete(channel.peer.key);
   }
@@ -118,11 +122,13 @@ export class Channels {
       .map((channel) => channel.peer);
     this.#byNumber.clear();
     this.#byPeer.clear();
+    this.#isFullUntil = -Infinity;
     this.#renewalAt = Infinity;
     return peers;
   }
 
   #takeNumber(now: Instant): number | undefined {
+    if (now < this.#isFullUntil) return undefined;
     for (let tries = 0; tries < NUMBERS; tries++) {
       const number = this.#nextNumber;
       this.#nextNumber = number === MAX_CHANNEL ? MIN_CHANNEL : number + 1;
@@ -133,6 +139,7 @@ export class Channels {
         return number;
       }
     }
+    this.#isFullUntil = now + RETRY_FULL_AFTER;
     return undefined;
   }
 }

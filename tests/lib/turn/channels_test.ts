@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { IpAddress, SocketAddress } from "../../../lib/base/ip.ts";
+import { Channels } from "../../../lib/turn/channels.ts";
+
+const peer = (number: number) => new SocketAddress(IpAddress.from("10.0.0.0").plus(number), 1);
+const MINUTE = 60_000;
+
+Deno.test("Channels has 4096 numbers, and says quickly when there is none left", () => {
+  const channels = new Channels();
+  for (let number = 0; number < 4096; number++) {
+    const channel = channels.open(peer(number), 0);
+    assert.equal(channel?.number, 0x4000 + number);
+    channels.handleBound(channel!, 0);
+  }
+  const started = performance.now();
+  for (let count = 0; count < 100_000; count++) {
+    assert.equal(channels.open(peer(5000 + count), 10), undefined);
+  }
+  assert.ok(performance.now() - started < 2000);
+  assert.equal(channels.size, 4096);
+  assert.equal(channels.open(peer(5000), 15 * MINUTE - 1), undefined, "numbers cool down");
+  assert.equal(channels.open(peer(5000), 15 * MINUTE + 1000)?.number, 0x4000);
+});
+
+Deno.test("Channels gives a number that was refused to another at once", () => {
+  const channels = new Channels();
+  const all = Array.from({ length: 4096 }, (_, number) => channels.open(peer(number), 0)!);
+  assert.equal(channels.open(peer(5000), 0), undefined);
+  channels.forget(all[7]!);
+  assert.equal(channels.open(peer(5000), 0)?.number, 0x4007);
+});
