@@ -287,8 +287,11 @@ class Flow {
 const MAX_FLOWS = 8;
 const HEADROOM = 16;
 const SLOT = HEADROOM + 65_536;
-/** The kernel takes frames up to 65,535 bytes; some room is left for what it puts in front. */
-const MAX_FRAME = 65_000;
+/**
+ * A frame that reaches 65,536 bytes with what devices put in front is cut up in software. What the kernel itself makes
+ * has up to 65,216 bytes: a frame of it that was cut up by the sender must fit in one again.
+ */
+const MAX_FRAME = 65_500;
 const MAX_SEGMENTS = 100;
 
 /** Bytes of memory that a `Coalescer` needs. */
