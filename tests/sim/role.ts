@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { toBase64 } from "../../lib/base/bytes.ts";
-import { nobleProvider } from "../../lib/base/crypto.ts";
+import { type CryptoProvider, nobleProvider } from "../../lib/base/crypto.ts";
 import type { Datagram } from "../../lib/base/datagram.ts";
 import type { SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
@@ -10,12 +10,11 @@ import type { Duration, Instant, Wake } from "../../lib/base/time.ts";
 import type { ChannelEvent } from "../../lib/channel/client.ts";
 import type { ClientSession } from "../../lib/client/session.ts";
 import type { GatewaySession, GatewaySessionOptions } from "../../lib/gateway/session.ts";
-import type { KeyPair } from "../../lib/node/connection.ts";
+import { type KeyPair, newKeyPair } from "../../lib/node/key_pair.ts";
 import { decodeDnsQuery, type DnsQuery } from "../../lib/wire/dns.ts";
 import { type IpPacket, parsePacket } from "../../lib/wire/ip.ts";
 import { checksumsHold } from "../lib/wire/packets.ts";
 import { Host, type Machine } from "./host.ts";
-import { newKeyPair } from "./node_peer.ts";
 import { PortalLink, type SimPortal } from "./portal.ts";
 import { wallClock } from "./relay.ts";
 import type { Simulation } from "./simulation.ts";
@@ -26,6 +25,8 @@ export interface RoleOptions {
   readonly role: "client" | "gateway";
   readonly token: string;
   readonly name: string;
+  /** Default: noble, which is the same everywhere. */
+  readonly crypto?: CryptoProvider | undefined;
 }
 
 export abstract class Role<Session extends ClientSession | GatewaySession> implements Machine {
@@ -36,12 +37,15 @@ export abstract class Role<Session extends ClientSession | GatewaySession> imple
   readonly events: NonNullable<ReturnType<Session["pollEvent"]>>[] = [];
   protected keyPair: KeyPair;
 
-  constructor({ simulation, portal, role, token, name }: RoleOptions, newSession: NewSession<Session>) {
+  constructor(
+    { simulation, portal, role, token, name, crypto = nobleProvider }: RoleOptions,
+    newSession: NewSession<Session>,
+  ) {
     this.simulation = simulation;
     this.host = new Host(simulation);
-    this.keyPair = newKeyPair(simulation);
+    this.keyPair = newKeyPair(simulation.rng);
     const { rng, now } = simulation;
-    const common = { crypto: nobleProvider, rng, now, wallClock: wallClock(), log: silentLog };
+    const common = { crypto, rng, now, wallClock: wallClock(), log: silentLog };
     this.session = newSession({ ...common, keyPair: this.keyPair });
     this.link = new PortalLink({
       portal,

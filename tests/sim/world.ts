@@ -1,6 +1,7 @@
 /** A portal, relays, gateways and a client on a simulated internet, all of them the real machines. */
 
 import assert from "node:assert/strict";
+import type { CryptoProvider } from "../../lib/base/crypto.ts";
 import { IpAddress } from "../../lib/base/ip.ts";
 import type { Duration, Instant } from "../../lib/base/time.ts";
 import type { SeedInput } from "../../lib/portal/seed.ts";
@@ -47,6 +48,8 @@ export interface WorldOptions {
   readonly gateways?: number;
   readonly relays?: number;
   readonly account?: Partial<SeedInput["account"]>;
+  /** What carries the data of client and gateways; noble by default. */
+  readonly crypto?: CryptoProvider;
 }
 
 export class World {
@@ -70,7 +73,13 @@ export class World {
     for (let index = 0; index < (options.relays ?? 1); index++) this.#startRelay(index);
     for (let index = 0; index < (options.gateways ?? 1); index++) this.#startGateway(index);
     const { simulation, portal } = this;
-    this.client = new ClientRole({ simulation, portal, token: "ada-token", name: "laptop" });
+    this.client = new ClientRole({
+      simulation,
+      portal,
+      token: "ada-token",
+      name: "laptop",
+      crypto: options.crypto,
+    });
     this.#clientNat = this.#attach(this.client.host, options.clientNat, 2);
     this.client.start();
     simulation.runFor(2000);
@@ -136,7 +145,7 @@ export class World {
   #startGateway(index: number): void {
     const { simulation, portal } = this;
     const gateway = new GatewayRole(
-      { simulation, portal, token: "paris-token", name: `gateway${index}` },
+      { simulation, portal, token: "paris-token", name: `gateway${index}`, crypto: this.#options.crypto },
       NAMES,
     );
     this.#attach(gateway.host, this.#options.gatewayNat, 10 + index);
