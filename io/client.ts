@@ -19,8 +19,8 @@ import type { ClientStatus } from "../lib/client/status.ts";
 import type { ClientConfig } from "../lib/control/config.ts";
 import type { EventSink } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
+import { newKeyPair } from "../lib/node/key_pair.ts";
 import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
-import { publicKeyOf } from "../lib/wireguard/noise.ts";
 import { reportClientEvent, reportSignedIn } from "./client_events.ts";
 import { ClientHost } from "./client_host.ts";
 import { monotonicNow, readWallClock, useSuspendAwareClock } from "./clock.ts";
@@ -28,6 +28,7 @@ import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
 import { openEvents } from "./events.ts";
 import { systemLookup } from "./host_lookup.ts";
+import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop } from "./loop.ts";
 import { markedUdp } from "./marked_udp.ts";
 import { NetworkWatch } from "./network_watch.ts";
@@ -47,11 +48,9 @@ export interface ClientEnvironment {
 }
 
 /** A running client. */
-export interface Client {
+export interface Client extends RunningRole {
   /** Resolves when the tunnel is configured. */
   readonly ready: Promise<void>;
-  /** Resolves when the client has stopped; rejects with the Fault that stopped it. */
-  readonly done: Promise<void>;
   status(): ClientStatus;
   /** Returns what would happen to traffic for `target`, a name or an address. */
   explain(target: string): Explanation;
@@ -121,8 +120,6 @@ interface Parts extends ClientEnvironment {
 }
 
 class RunningClient implements Client {
-  readonly ready: Promise<void>;
-  readonly done: Promise<void>;
   readonly #log: Log;
   readonly #host: ClientHost;
   readonly #platform: Platform;
@@ -136,23 +133,16 @@ class RunningClient implements Client {
   readonly #running: Promise<void>;
   readonly #watch: NetworkWatch;
   readonly #maintenance: ReturnType<typeof setInterval>;
-  readonly #ready = Promise.withResolvers<void>();
-  readonly #done = Promise.withResolvers<void>();
+  readonly #life = new Lifetime("client", () => this.#shutDown());
   #sockets: UdpSocket[] = [];
-  #keyPair = newKeyPair();
+  #keyPair = newKeyPair(systemRng);
   #isConfigured = false;
   #isMaintaining = false;
-  #stopping: Promise<void> | undefined;
 
   constructor(config: ClientConfig, log: Log, host: ClientHost, parts: Parts) {
     this.#log = log;
     this.#host = host;
     this.#platform = parts.platform;
-    this.ready = this.#ready.promise;
-    this.done = this.#done.promise;
-    // Whoever does not wait for them has not asked for their reasons.
-    this.ready.catch(() => {});
-    this.done.catch(() => {});
     const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
     this.#emit = events.emit;
     this.#closeEvents = () => events.close();
@@ -175,7 +165,7 @@ class RunningClient implements Client {
       onTurn: (now) => this.#handleTurn(now),
       onTunGone: () => {
         const next = "Do not remove the device while the client runs.";
-        void this.#end(new Fault("tun", `TUN device "${host.tun.name}" is gone`, { next }));
+        void this.#life.end(new Fault("tun", `TUN device "${host.tun.name}" is gone`, { next }));
       },
     });
     this.#upstream = this.#makeUpstream();
@@ -212,9 +202,17 @@ class RunningClient implements Client {
     this.#maintenance = setInterval(() => void this.#maintain(), MAINTENANCE_INTERVAL_MS);
     void this.#watch.start();
     this.#running = this.#loop.run().catch((cause) =>
-      void this.#end(new Fault("unexpected", "Cannot go on: the client failed", { cause }))
+      void this.#life.end(new Fault("unexpected", "Cannot go on: the client failed", { cause }))
     );
     this.#portal.start();
+  }
+
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  get done(): Promise<void> {
+    return this.#life.done;
   }
 
   status(): ClientStatus {
@@ -237,8 +235,8 @@ class RunningClient implements Client {
   }
 
   reset(): void {
-    if (this.#stopping !== undefined) return;
-    this.#keyPair = newKeyPair();
+    if (this.#life.isEnding) return;
+    this.#keyPair = newKeyPair(systemRng);
     // The same port can be had again only when the old sockets are closed.
     this.#loop.setSockets([]);
     for (const socket of this.#sockets) socket.close();
@@ -259,7 +257,7 @@ class RunningClient implements Client {
   }
 
   async stop(): Promise<void> {
-    await this.#end(undefined);
+    await this.#life.end();
   }
 
   #resolvers(): SocketAddress[] {
@@ -316,7 +314,7 @@ class RunningClient implements Client {
   }
 
   #handlePortalEvent(event: ChannelEvent): void {
-    if (this.#stopping !== undefined) return;
+    if (this.#life.isEnding) return;
     const now = monotonicNow();
     switch (event.type) {
       case "joined":
@@ -340,7 +338,7 @@ class RunningClient implements Client {
         break;
       }
       case "fatal":
-        void this.#end(event.fault);
+        void this.#life.end(event.fault);
         return;
     }
     this.#loop.poke();
@@ -379,9 +377,9 @@ class RunningClient implements Client {
         return this.#log.error("cannot follow a change of the configuration", { error: cause });
       }
       const unexpected = () => new Fault("unexpected", "Cannot configure the tunnel", { cause });
-      return void this.#end(cause instanceof Fault ? cause : unexpected());
+      return void this.#life.end(cause instanceof Fault ? cause : unexpected());
     }
-    if (this.#stopping !== undefined) return;
+    if (this.#life.isEnding) return;
     this.#emit({
       event: "interface",
       name: this.#host.tun.name,
@@ -393,7 +391,7 @@ class RunningClient implements Client {
     this.#isConfigured = true;
     this.#log.info("ready", { device: this.#host.tun.name });
     this.#emit({ event: "ready" });
-    this.#ready.resolve();
+    this.#life.becomeReady();
   }
 
   async #flushDns(): Promise<void> {
@@ -401,7 +399,7 @@ class RunningClient implements Client {
   }
 
   async #maintain(): Promise<void> {
-    if (this.#isMaintaining || this.#stopping !== undefined) return;
+    if (this.#isMaintaining || this.#life.isEnding) return;
     this.#isMaintaining = true;
     try {
       await this.#host.maintain();
@@ -414,16 +412,6 @@ class RunningClient implements Client {
     } finally {
       this.#isMaintaining = false;
     }
-  }
-
-  #end(fault: Fault | undefined): Promise<void> {
-    this.#stopping ??= this.#shutDown().then(() => {
-      const reason = fault ?? new Fault("unexpected", "The client was stopped before it was ready");
-      this.#ready.reject(reason);
-      if (fault === undefined) this.#done.resolve();
-      else this.#done.reject(fault);
-    });
-    return this.#stopping;
   }
 
   async #shutDown(): Promise<void> {
@@ -446,11 +434,6 @@ class RunningClient implements Client {
     this.#emit({ event: "stopped" });
     this.#closeEvents();
   }
-}
-
-function newKeyPair(): { privateKey: Uint8Array; publicKey: Uint8Array } {
-  const privateKey = systemRng.bytes(32);
-  return { privateKey, publicKey: publicKeyOf(privateKey) };
 }
 
 /** Resolves with `work`, or after `limitMs`. */

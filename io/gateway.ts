@@ -18,9 +18,9 @@ import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { GatewaySession } from "../lib/gateway/session.ts";
 import { PEER_NETWORKS } from "../lib/gateway/special_ranges.ts";
 import type { GatewayStatus } from "../lib/gateway/status.ts";
+import { newKeyPair } from "../lib/node/key_pair.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { decodeGatewayInbound, encodeGatewayOutbound } from "../lib/wire/portal/gateway.ts";
-import { publicKeyOf } from "../lib/wireguard/noise.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
 import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
@@ -29,6 +29,7 @@ import { openEvents } from "./events.ts";
 import { reportGatewayEvent } from "./gateway_events.ts";
 import type { HealthServer } from "./health.ts";
 import { serveHealth } from "./health.ts";
+import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop } from "./loop.ts";
 import type { NameResolver } from "./name_resolver.ts";
 import { hostResolver } from "./name_resolver.ts";
@@ -48,11 +49,9 @@ export interface GatewayEnvironment {
 }
 
 /** A running gateway. */
-export interface Gateway {
+export interface Gateway extends RunningRole {
   /** Resolves when clients can be served: the portal has spoken and the device has its addresses. */
   readonly ready: Promise<void>;
-  /** Resolves when the gateway has stopped; rejects with the Fault that stopped it. */
-  readonly done: Promise<void>;
   status(): GatewayStatus;
   /** Says goodbye to all clients, undoes what was changed on the host, and ends. */
   stop(): Promise<void>;
@@ -85,8 +84,6 @@ interface Parts extends GatewayEnvironment {
 }
 
 class RunningGateway implements Gateway {
-  readonly ready: Promise<void>;
-  readonly done: Promise<void>;
   readonly #config: GatewayConfig;
   readonly #log: Log;
   readonly #platform: Platform;
@@ -95,8 +92,7 @@ class RunningGateway implements Gateway {
   readonly #session: GatewaySession;
   readonly #portal: PortalConnection;
   readonly #upstream = new UpstreamDns();
-  readonly #ready = Promise.withResolvers<void>();
-  readonly #done = Promise.withResolvers<void>();
+  readonly #life = new Lifetime("gateway", () => this.#shutDown());
   /** What has to be undone at the end, last thing first. */
   readonly #undo: (() => void | Promise<void>)[] = [];
   #loop: Loop | undefined;
@@ -104,7 +100,6 @@ class RunningGateway implements Gateway {
   #network: HostNetwork | undefined;
   #configuring: Promise<void> = Promise.resolve();
   #isForwarding = false;
-  #stopping: Promise<void> | undefined;
 
   constructor(config: GatewayConfig, log: Log, parts: Parts) {
     this.#config = config;
@@ -112,13 +107,7 @@ class RunningGateway implements Gateway {
     this.#platform = parts.platform;
     this.#resolver = parts.resolver ?? hostResolver;
     this.#events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
-    this.ready = this.#ready.promise;
-    this.done = this.#done.promise;
-    // Whoever does not wait for them has not asked for their reasons.
-    this.ready.catch(() => {});
-    this.done.catch(() => {});
-    const privateKey = systemRng.bytes(32);
-    const keyPair = { privateKey, publicKey: publicKeyOf(privateKey) };
+    const keyPair = newKeyPair(systemRng);
     this.#session = new GatewaySession({
       keyPair,
       crypto: parts.crypto,
@@ -154,8 +143,18 @@ class RunningGateway implements Gateway {
       this.#events.close();
       throw error;
     }
-    this.#loop!.run().catch((cause) => this.#end(new Fault("unexpected", "Cannot go on serving", { cause })));
+    this.#loop!.run().catch((cause) =>
+      this.#life.end(new Fault("unexpected", "Cannot go on serving", { cause }))
+    );
     this.#portal.start();
+  }
+
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  get done(): Promise<void> {
+    return this.#life.done;
   }
 
   status(): GatewayStatus {
@@ -163,7 +162,7 @@ class RunningGateway implements Gateway {
   }
 
   async stop(): Promise<void> {
-    await this.#end(undefined);
+    await this.#life.end();
   }
 
   #open(): void {
@@ -190,7 +189,7 @@ class RunningGateway implements Gateway {
       onTurn: (now) => this.#handleTurn(now),
       onTunGone: () => {
         const next = "Do not remove the device while the gateway runs.";
-        void this.#end(new Fault("tun", `TUN device "${tun.name}" is gone`, { next }));
+        void this.#life.end(new Fault("tun", `TUN device "${tun.name}" is gone`, { next }));
       },
     });
     this.#loop.setTun(tun);
@@ -252,7 +251,7 @@ class RunningGateway implements Gateway {
         break;
       }
       case "fatal":
-        void this.#end(event.fault);
+        void this.#life.end(event.fault);
         return;
     }
     this.#loop?.poke();
@@ -293,19 +292,19 @@ class RunningGateway implements Gateway {
   /** Gives the device its addresses, one change after the other. */
   #configure(ipv4: IpAddress, ipv6: IpAddress): void {
     this.#configuring = this.#configuring.then(async () => {
-      if (this.#stopping !== undefined) return;
+      if (this.#life.isEnding) return;
       await this.#network!.configure({ ipv4, ipv6 });
       await this.#network!.setRoutes([PEER_NETWORKS.v4, PEER_NETWORKS.v6]);
       await this.#enableForwarding();
       this.#events.emit({ event: "interface", name: this.#tun!.name, ipv4: `${ipv4}`, ipv6: `${ipv6}` });
       this.#events.emit({ event: "ready" });
       this.#log.info("ready", { device: this.#tun!.name });
-      this.#ready.resolve();
+      this.#life.becomeReady();
     }).catch((cause) => {
       const fault = cause instanceof Fault
         ? cause
         : new Fault("unexpected", "Cannot configure the TUN device", { cause });
-      void this.#end(fault);
+      void this.#life.end(fault);
     });
   }
 
@@ -320,16 +319,6 @@ class RunningGateway implements Gateway {
     });
     this.#undo.push(() => forwarding.undo());
     await forwarding.enable();
-  }
-
-  #end(fault: Fault | undefined): Promise<void> {
-    this.#stopping ??= this.#shutDown().then(() => {
-      const reason = fault ?? new Fault("unexpected", "The gateway was stopped before it was ready");
-      this.#ready.reject(reason);
-      if (fault === undefined) this.#done.resolve();
-      else this.#done.reject(fault);
-    });
-    return this.#stopping;
   }
 
   async #shutDown(): Promise<void> {

@@ -4,13 +4,8 @@ import type { PortalConfig } from "../lib/control/config.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { PortalEvent } from "../lib/portal/portal.ts";
 import type { IssuedToken } from "../lib/portal/seed.ts";
+import type { RunningRole } from "./lifetime.ts";
 import { startPortal } from "./portal_server.ts";
-
-export interface RunningPortal {
-  readonly ready: Promise<void>;
-  readonly done: Promise<void>;
-  stop(): Promise<void>;
-}
 
 /**
  * Starts a portal as `config` says. Tokens that seeding made and that go to no file are given to `show`, once: they are
@@ -21,7 +16,7 @@ export async function runPortal(
   log: Log,
   show: (line: string) => void = printLine,
   onEvent: (event: PortalEvent) => void = () => {},
-): Promise<RunningPortal> {
+): Promise<RunningRole> {
   const server = await startPortal({
     listen: { host: config.listen.ip.toString(), port: config.listen.port },
     log,

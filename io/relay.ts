@@ -11,6 +11,7 @@ import { RelaySession, type RelaySessionOptions, type RelayStatus } from "../lib
 import { decodeRelayInbound } from "../lib/wire/portal/relay.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
 import { type HealthServer, serveHealth } from "./health.ts";
+import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { RelaySockets } from "./relay_sockets.ts";
 import { systemRng } from "./rng.ts";
@@ -42,18 +43,14 @@ export interface RelayOptions {
 }
 
 /** A running relay. */
-export interface Relay {
+export interface Relay extends RunningRole {
   /** What users' passwords derive from. */
   readonly secret: string;
   /** The port of the health checks, if there are any. */
   readonly healthPort: number | undefined;
   /** Resolves when peers can be sent here: the portal knows us, if there is one. */
   readonly ready: Promise<void>;
-  /** Resolves when the relay has stopped; rejects with the Fault that stopped it. */
-  readonly done: Promise<void>;
   status(): RelayStatus;
-  /** Ends everything; resolves when it is gone. */
-  stop(): Promise<void>;
 }
 
 const DEFAULT_LISTEN_PORT = 3478;
@@ -104,29 +101,20 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 }
 
 class RunningRelay implements Relay {
-  readonly ready: Promise<void>;
-  readonly done: Promise<void>;
   readonly healthPort: number | undefined;
   readonly #session: RelaySession;
   readonly #sockets: RelaySockets;
   readonly #portal: PortalConnection | undefined;
   readonly #health: HealthServer | undefined;
-  readonly #isReady = Promise.withResolvers<void>();
-  readonly #end = Promise.withResolvers<void>();
+  readonly #life = new Lifetime("relay", () => this.#shutDown());
   readonly #emit: EventSink;
   readonly #log: Log;
-  #stopping: Promise<void> | undefined;
 
   constructor(options: RelayOptions, session: RelaySession, sockets: RelaySockets) {
     this.#session = session;
     this.#sockets = sockets;
     this.#log = options.log;
     this.#emit = options.events ?? (() => {});
-    this.ready = this.#isReady.promise;
-    this.done = this.#end.promise;
-    // Whoever does not wait for them has not asked for their reasons.
-    this.ready.catch(() => {});
-    this.done.catch(() => {});
     if (options.portal !== undefined) {
       this.#portal = new PortalConnection({
         ...options.portal,
@@ -143,9 +131,19 @@ class RunningRelay implements Relay {
       this.#health = serveHealth(options.healthAddress, isReady);
       this.healthPort = this.#health.port;
     }
-    if (this.#portal === undefined) this.#isReady.resolve();
+    if (this.#portal === undefined) this.#life.becomeReady();
     this.#portal?.start();
-    sockets.run().catch((cause) => this.#stop(new Fault("unexpected", "Cannot go on relaying", { cause })));
+    sockets.run().catch((cause) =>
+      this.#life.end(new Fault("unexpected", "Cannot go on relaying", { cause }))
+    );
+  }
+
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  get done(): Promise<void> {
+    return this.#life.done;
   }
 
   get secret(): string {
@@ -157,16 +155,7 @@ class RunningRelay implements Relay {
   }
 
   async stop(): Promise<void> {
-    await this.#stop(undefined);
-  }
-
-  #stop(fault: Fault | undefined): Promise<void> {
-    this.#stopping ??= this.#shutDown().finally(() => {
-      this.#isReady.reject(fault ?? new Fault("unexpected", "The relay was stopped before it was ready"));
-      if (fault === undefined) this.#end.resolve();
-      else this.#end.reject(fault);
-    });
-    return this.#stopping;
+    await this.#life.end();
   }
 
   async #shutDown(): Promise<void> {
@@ -181,7 +170,7 @@ class RunningRelay implements Relay {
     switch (event.type) {
       case "joined":
         this.#emit({ event: "portal-connected" });
-        this.#isReady.resolve();
+        this.#life.becomeReady();
         return this.#session.handlePortalJoined();
       case "hiccup":
         this.#log.debug("portal cannot be reached", { reason: event.reason });
@@ -194,7 +183,7 @@ class RunningRelay implements Relay {
         return;
       }
       case "fatal":
-        void this.#stop(event.fault);
+        void this.#life.end(event.fault);
         return;
     }
   }

@@ -6,15 +6,9 @@ import type { PortalConfig, RelayConfig } from "../lib/control/config.ts";
 import type { EventSink } from "../lib/control/event.ts";
 import type { PortalEvent } from "../lib/portal/portal.ts";
 import { openEvents } from "./events.ts";
+import type { RunningRole } from "./lifetime.ts";
 import { runPortal } from "./portal.ts";
 import { startRelay } from "./relay.ts";
-
-/** A role that runs. */
-export interface RunningRole {
-  readonly ready: Promise<void>;
-  readonly done: Promise<void>;
-  stop(): Promise<void>;
-}
 
 /** Starts a relay. It is ready when the portal knows it. */
 export async function runRelay(config: RelayConfig, log: Log): Promise<RunningRole> {

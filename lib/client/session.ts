@@ -12,7 +12,7 @@ import { earliest, type Instant, type Wake } from "../base/time.ts";
 import { ProxyIps } from "../dns/proxy_ips.ts";
 import { StubResolver } from "../dns/stub_resolver.ts";
 import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
-import type { KeyPair } from "../node/connection.ts";
+import type { KeyPair } from "../node/key_pair.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
 import { relayConfigs } from "../node/relay_config.ts";
 import type { ClientInbound, ClientOutbound } from "../wire/portal/client.ts";

@@ -6,6 +6,7 @@
  * WireGuard's own timers do.
  */
 
+import type { KeyPair } from "./key_pair.ts";
 import { equalBytes } from "../base/bytes.ts";
 import type { CryptoProvider } from "../base/crypto.ts";
 import type { SocketAddress } from "../base/ip.ts";
@@ -23,12 +24,6 @@ import { ICE_TIMERS } from "../wireguard/timers.ts";
 import { Tunnel } from "../wireguard/tunnel.ts";
 import { describePath, type Path, type PathInfo } from "./path.ts";
 import { relayedCandidates, type Relays } from "./relays.ts";
-
-/** An X25519 key pair, 32 bytes each. */
-export interface KeyPair {
-  readonly privateKey: Uint8Array;
-  readonly publicKey: Uint8Array;
-}
 
 /** What the portal tells both sides about their connection. */
 export interface ConnectionParameters {

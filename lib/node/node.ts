@@ -29,8 +29,8 @@ import {
   type ConnectionParameters,
   type ConnectionState,
   type FailureReason,
-  type KeyPair,
 } from "./connection.ts";
+import type { KeyPair } from "./key_pair.ts";
 import { PATH_HEADROOM, PathBuffer, type PathInfo } from "./path.ts";
 import { Registry } from "./registry.ts";
 import type { RelayConfig } from "./relay_config.ts";

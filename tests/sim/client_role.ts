@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { type IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import type { Duration, Instant } from "../../lib/base/time.ts";
+import { newKeyPair } from "../../lib/node/key_pair.ts";
 import { ClientSession, type InterfaceConfig } from "../../lib/client/session.ts";
 import { type DnsQuery, encodeDnsAnswer, encodeDnsQuery, RecordType } from "../../lib/wire/dns.ts";
 import { describeDnsMessage } from "../../lib/wire/dns_text.ts";
@@ -10,7 +11,6 @@ import type { IpPacket } from "../../lib/wire/ip.ts";
 import { decodeClientInbound, encodeClientOutbound } from "../../lib/wire/portal/client.ts";
 import { buildTcp, TcpFlag, tcpFlags } from "../../lib/wire/tcp.ts";
 import { buildUdp, udpPayload } from "../../lib/wire/udp.ts";
-import { newKeyPair } from "./node_peer.ts";
 import { Role, type RoleOptions } from "./role.ts";
 
 const SYSTEM_RESOLVER = "192.168.1.1:53";
@@ -91,7 +91,7 @@ export class ClientRole extends Role<ClientSession> {
 
   /** The host noticed that it is in another network: new key, new paths. */
   roam(): void {
-    this.keyPair = newKeyPair(this.simulation);
+    this.keyPair = newKeyPair(this.simulation.rng);
     this.use((session, now) => session.reset(this.keyPair, now));
     this.link.redial();
   }

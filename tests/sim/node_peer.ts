@@ -6,9 +6,8 @@ import { nobleProvider } from "../../lib/base/crypto.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import type { Duration, Instant, Wake } from "../../lib/base/time.ts";
 import { Node, type NodeEvent } from "../../lib/node/node.ts";
-import type { KeyPair } from "../../lib/node/connection.ts";
+import { type KeyPair, newKeyPair } from "../../lib/node/key_pair.ts";
 import type { PathInfo } from "../../lib/node/path.ts";
-import { publicKeyOf } from "../../lib/wireguard/noise.ts";
 import { Host, type Machine } from "./host.ts";
 import { wallClock } from "./relay.ts";
 import type { Simulation } from "./simulation.ts";
@@ -29,7 +28,7 @@ export class NodePeer implements Machine {
     this.name = name;
     this.simulation = simulation;
     this.host = new Host(simulation);
-    this.keyPair = newKeyPair(simulation);
+    this.keyPair = newKeyPair(simulation.rng);
     this.node = new Node({
       profile,
       keyPair: this.keyPair,
@@ -140,11 +139,6 @@ export function authorize(client: NodePeer, gateway: NodePeer): void {
       controlling: false,
     }, now)
   );
-}
-
-export function newKeyPair(simulation: Simulation): KeyPair {
-  const privateKey = simulation.rng.bytes(32);
-  return { privateKey, publicKey: publicKeyOf(privateKey) };
 }
 
 /** Returns an IPv4 packet that says `text`. */

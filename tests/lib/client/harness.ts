@@ -9,7 +9,7 @@ import { silentLog } from "../../../lib/base/log.ts";
 import { seededRng } from "../../../lib/base/rng.ts";
 import { WallClock } from "../../../lib/base/time.ts";
 import type { ClientNode } from "../../../lib/client/node_port.ts";
-import type { KeyPair } from "../../../lib/node/connection.ts";
+import type { KeyPair } from "../../../lib/node/key_pair.ts";
 import type { NodeEvent } from "../../../lib/node/node.ts";
 import type { PathInfo } from "../../../lib/node/path.ts";
 import type { RelayConfig } from "../../../lib/node/relay_config.ts";

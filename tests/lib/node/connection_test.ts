@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { fromHex } from "../../../lib/base/bytes.ts";
 import { IpAddress } from "../../../lib/base/ip.ts";
+import { newKeyPair } from "../../../lib/node/key_pair.ts";
 import { Nat } from "../../sim/nat.ts";
 import { Network } from "../../sim/network.ts";
-import { authorize, newKeyPair, NodePeer, packetSaying } from "../../sim/node_peer.ts";
+import { authorize, NodePeer, packetSaying } from "../../sim/node_peer.ts";
 import { assertFlows, connect, keepTalking, newWorld, tellRelays } from "../../sim/node_world.ts";
 
 Deno.test("Node: a gateway that vanishes is given up by the client within 19.3 s", () => {
@@ -141,7 +142,7 @@ Deno.test("Node.upsertConnection with another key replaces the connection", () =
   const world = newWorld();
   const { simulation, client, gateway } = world;
   connect(world);
-  client.keyPair = newKeyPair(simulation);
+  client.keyPair = newKeyPair(simulation.rng);
   client.use((node, now) => node.reset(client.keyPair, now));
   assert.equal(client.node.hasConnection("gateway"), false);
   authorize(client, gateway);
@@ -158,7 +159,7 @@ Deno.test("Node.reset on another network starts over there", () => {
   connect(world);
   client.host.detach(internet);
   client.host.attach(internet, IpAddress.from("192.0.2.77"));
-  client.keyPair = newKeyPair(simulation);
+  client.keyPair = newKeyPair(simulation.rng);
   client.use((node, now) => node.reset(client.keyPair, now));
   simulation.runFor(500);
   authorize(client, gateway);
