@@ -4,18 +4,9 @@
  */
 
 import { assert } from "../../lib/base/assert.ts";
-import { type AeadContext, type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
-import {
-  allocateBuffer,
-  discard,
-  finish,
-  nonceAddress,
-  setNonce,
-  sourceOffset,
-  targetOffset,
-  withKey,
-} from "../aead_memory.ts";
+import type { CryptoProvider } from "../../lib/base/crypto.ts";
 import { arena } from "../memory.ts";
+import { allocateBuffer, NativeAead, nonceAddress, withKey } from "../native_aead.ts";
 
 const library = Deno.dlopen(
   "libgcrypt.so.20",
@@ -65,10 +56,11 @@ export const gcryptProvider: CryptoProvider = {
   buffer: allocateBuffer,
 };
 
-class GcryptAead implements AeadContext {
+class GcryptAead extends NativeAead {
   #handle: bigint;
 
   constructor(key: Uint8Array) {
+    super();
     const cell = arena.allocate(8);
     const failure = gcry_cipher_open(arena.address(cell), CIPHER_CHACHA20, MODE_POLY1305, 0);
     this.#handle = arena.data.getBigUint64(cell, true);
@@ -78,45 +70,30 @@ class GcryptAead implements AeadContext {
     assert(refusal === 0, "libgcrypt takes a 32-byte key");
   }
 
-  seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
-    const length = plaintext.length;
-    const target = targetOffset(out, length + TAG_LENGTH);
-    const source = sourceOffset(plaintext);
+  destroy(): void {
+    if (this.#handle === 0n) return;
+    gcry_cipher_close(this.#handle);
+    this.#handle = 0n;
+  }
+
+  protected encrypt(source: number, target: number, length: number): void {
     const size = BigInt(length);
-    setNonce(counter);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
       ? gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
       : gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
     assert(failure === 0, "libgcrypt encrypts");
     gcry_cipher_gettag(this.#handle, base + BigInt(target + length), 16n);
-    finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
-    const length = sealed.length - start - TAG_LENGTH;
-    if (length < 0) return false;
-    const target = targetOffset(out, length);
-    const source = sourceOffset(sealed, start);
+  protected decrypt(source: number, target: number, length: number): boolean {
     const size = BigInt(length);
-    setNonce(counter);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
       ? gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
       : gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
     assert(failure === 0, "libgcrypt decrypts");
     // It decrypts before it knows the tag: nothing may leave before this comparison.
-    if (gcry_cipher_checktag(this.#handle, base + BigInt(source + length), 16n) !== 0) {
-      discard(target, length);
-      return false;
-    }
-    finish(out, target, length);
-    return true;
-  }
-
-  destroy(): void {
-    if (this.#handle === 0n) return;
-    gcry_cipher_close(this.#handle);
-    this.#handle = 0n;
+    return gcry_cipher_checktag(this.#handle, base + BigInt(source + length), 16n) === 0;
   }
 }

@@ -4,18 +4,9 @@
  */
 
 import { assert } from "../../lib/base/assert.ts";
-import { type AeadContext, type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
-import {
-  allocateBuffer,
-  discard,
-  finish,
-  nonceAddress,
-  setNonce,
-  sourceOffset,
-  targetOffset,
-  withKey,
-} from "../aead_memory.ts";
+import { type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
 import { arena } from "../memory.ts";
+import { allocateBuffer, NativeAead, nonceAddress, withKey } from "../native_aead.ts";
 
 const library = Deno.dlopen(
   "libcrypto.so.3",
@@ -69,12 +60,13 @@ export const opensslProvider: CryptoProvider = {
   buffer: allocateBuffer,
 };
 
-class OpensslAead implements AeadContext {
+class OpensslAead extends NativeAead {
   // One context for each direction: to turn one around it would need the key again.
   #sealing: bigint;
   #opening: bigint;
 
   constructor(key: Uint8Array) {
+    super();
     this.#sealing = EVP_CIPHER_CTX_new();
     this.#opening = EVP_CIPHER_CTX_new();
     assert(this.#sealing !== 0n && this.#opening !== 0n, "libcrypto has memory for a context");
@@ -87,12 +79,15 @@ class OpensslAead implements AeadContext {
     assert(accepted, "libcrypto takes a 32-byte key");
   }
 
-  seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
-    const length = plaintext.length;
-    const target = targetOffset(out, length + TAG_LENGTH);
-    const source = sourceOffset(plaintext);
+  destroy(): void {
+    EVP_CIPHER_CTX_free(this.#sealing);
+    EVP_CIPHER_CTX_free(this.#opening);
+    this.#sealing = 0n;
+    this.#opening = 0n;
+  }
+
+  protected encrypt(source: number, target: number, length: number): void {
     const context = this.#sealing;
-    setNonce(counter);
     EVP_EncryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
     const isSealed =
       EVP_EncryptUpdate(context, base + BigInt(target), writtenAddress, base + BigInt(source), length) ===
@@ -100,34 +95,20 @@ class OpensslAead implements AeadContext {
       EVP_EncryptFinal_ex(context, nowhereAddress, writtenAddress) === 1;
     assert(isSealed, "libcrypto encrypts");
     EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG_LENGTH, base + BigInt(target + length));
-    finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
-    const length = sealed.length - start - TAG_LENGTH;
-    if (length < 0) return false;
-    const target = targetOffset(out, length);
-    const source = sourceOffset(sealed, start);
+  protected decrypt(source: number, target: number, length: number): boolean {
     const context = this.#opening;
-    setNonce(counter);
     EVP_DecryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
     EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG_LENGTH, base + BigInt(source + length));
-    const isAuthentic =
-      EVP_DecryptUpdate(context, base + BigInt(target), writtenAddress, base + BigInt(source), length) ===
+    return EVP_DecryptUpdate(
+          context,
+          base + BigInt(target),
+          writtenAddress,
+          base + BigInt(source),
+          length,
+        ) ===
         1 &&
       EVP_DecryptFinal_ex(context, nowhereAddress, writtenAddress) === 1;
-    if (!isAuthentic) {
-      discard(target, length);
-      return false;
-    }
-    finish(out, target, length);
-    return true;
-  }
-
-  destroy(): void {
-    EVP_CIPHER_CTX_free(this.#sealing);
-    EVP_CIPHER_CTX_free(this.#opening);
-    this.#sealing = 0n;
-    this.#opening = 0n;
   }
 }

@@ -4,18 +4,9 @@
  */
 
 import { assert } from "../../lib/base/assert.ts";
-import { type AeadContext, type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
-import {
-  allocateBuffer,
-  discard,
-  finish,
-  KEY_LENGTH,
-  nonceAddress,
-  setNonce,
-  sourceOffset,
-  targetOffset,
-} from "../aead_memory.ts";
+import { type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
 import { arena } from "../memory.ts";
+import { allocateBuffer, KEY_LENGTH, NativeAead, nonceAddress } from "../native_aead.ts";
 
 const NINE_WORDS = ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] as const;
 const {
@@ -39,22 +30,26 @@ export const sodiumProvider: CryptoProvider = {
   buffer: allocateBuffer,
 };
 
-class SodiumAead implements AeadContext {
+class SodiumAead extends NativeAead {
   #keyOffset: number | undefined;
   readonly #keyAddress: bigint;
 
   constructor(key: Uint8Array) {
+    super();
     assert(key.length === KEY_LENGTH, "a key has 32 bytes");
     this.#keyOffset = arena.allocate(KEY_LENGTH);
     this.#keyAddress = arena.address(this.#keyOffset);
     arena.bytes.set(key, this.#keyOffset);
   }
 
-  seal(counter: number, plaintext: Uint8Array, out: Uint8Array): void {
-    const length = plaintext.length;
-    const target = targetOffset(out, length + TAG_LENGTH);
-    const source = sourceOffset(plaintext);
-    setNonce(counter);
+  destroy(): void {
+    if (this.#keyOffset === undefined) return;
+    arena.bytes.fill(0, this.#keyOffset, this.#keyOffset + KEY_LENGTH);
+    arena.release(this.#keyOffset, KEY_LENGTH);
+    this.#keyOffset = undefined;
+  }
+
+  protected encrypt(source: number, target: number, length: number): void {
     const failure = crypto_aead_chacha20poly1305_ietf_encrypt(
       base + BigInt(target),
       0n,
@@ -67,15 +62,9 @@ class SodiumAead implements AeadContext {
       this.#keyAddress,
     );
     assert(failure === 0, "libsodium encrypts");
-    finish(out, target, length + TAG_LENGTH);
   }
 
-  open(counter: number, sealed: Uint8Array, out: Uint8Array, start = 0): boolean {
-    const length = sealed.length - start - TAG_LENGTH;
-    if (length < 0) return false;
-    const target = targetOffset(out, length);
-    const source = sourceOffset(sealed, start);
-    setNonce(counter);
+  protected decrypt(source: number, target: number, length: number): boolean {
     const failure = crypto_aead_chacha20poly1305_ietf_decrypt(
       base + BigInt(target),
       0n,
@@ -87,19 +76,7 @@ class SodiumAead implements AeadContext {
       nonceAddress,
       this.#keyAddress,
     );
-    if (failure !== 0) {
-      discard(target, length);
-      return false;
-    }
-    finish(out, target, length);
-    return true;
-  }
-
-  destroy(): void {
-    if (this.#keyOffset === undefined) return;
-    arena.bytes.fill(0, this.#keyOffset, this.#keyOffset + KEY_LENGTH);
-    arena.release(this.#keyOffset, KEY_LENGTH);
-    this.#keyOffset = undefined;
+    return failure === 0;
   }
 }
 
