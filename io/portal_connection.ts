@@ -237,6 +237,7 @@ class Line {
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES,
       followRedirects: false,
+      autoPong: false,
     });
     this.#socket = socket;
     let isUp = false;
@@ -244,6 +245,10 @@ class Line {
       isUp = true;
       this.#handlers.open();
       this.#handlers.after();
+    });
+    socket.on("ping", (data) => {
+      if (socket.bufferedAmount > MAX_BUFFERED_BYTES) socket.terminate();
+      else socket.pong(data);
     });
     socket.on("message", (data: RawData, isBinary: boolean) => {
       if (isBinary || this.#ended) return;

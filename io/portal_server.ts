@@ -134,6 +134,7 @@ class Driver {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
+    autoPong: false,
   });
   #connections = 0;
   #isStopped = false;
@@ -212,6 +213,11 @@ class Driver {
       (peer) => {
         this.#sockets.set(connection, peer);
         peer.on("error", () => peer.terminate());
+        // By hand, because the library queues answers for a peer that reads none of them.
+        peer.on("ping", (data) => {
+          if (peer.bufferedAmount > MAX_BUFFERED_BYTES) peer.terminate();
+          else peer.pong(data);
+        });
         peer.on("message", (data, isBinary) => {
           if (isBinary) return;
           this.#portal.handleText(connection, data.toString(), monotonicNow());

@@ -213,6 +213,36 @@ Deno.test("startPortal survives peers that break off, send binary, floods of byt
   await server.stop();
 });
 
+Deno.test("startPortal answers pings, and hangs up on who sends them without reading the answers", async () => {
+  const server = await start();
+  const path = "/client/v2/websocket?external_id=x&public_key=" +
+    encodeURIComponent(toBase64(new Uint8Array(32)));
+  const socket = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await socket.write(new TextEncoder().encode(
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      "X-Authorization: Bearer ada-token\r\nUser-Agent: x headless-client/1.5.12\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  ));
+  const buffer = new Uint8Array(4096);
+  await socket.read(buffer);
+  // Masked with zeros, two bytes of data.
+  await socket.write(Uint8Array.of(0x89, 0x82, 0, 0, 0, 0, 7, 8));
+  const count = await socket.read(buffer);
+  assert.deepEqual(buffer.slice(0, count!), Uint8Array.of(0x8a, 2, 7, 8));
+  const ping = new Uint8Array(131);
+  ping.set([0x89, 0xfd]);
+  const many = new Uint8Array(ping.length * 8000);
+  for (let at = 0; at < many.length; at += ping.length) many.set(ping, at);
+  let written = 0;
+  const flood = async () => {
+    while (written < 256 * 2 ** 20) written += await socket.write(many);
+  };
+  await assert.rejects(flood());
+  assert.ok(written < 128 * 2 ** 20, `${written}`);
+  socket.close();
+  await server.stop();
+});
+
 Deno.test("startPortal writes tokens that it makes to their files, once", async () => {
   const folder = await Deno.makeTempDir();
   const database = `${folder}/portal.db`;
