@@ -30,6 +30,12 @@ export type ServerChannelAction =
   | { readonly type: "send"; readonly text: string }
   | { readonly type: "close"; readonly code: number };
 
+/** How much a peer may say: characters, of frames of at least `SHORTEST_FRAME`. */
+export interface Allowance {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
 export class ServerChannel {
   readonly #topic: string;
   readonly #idleLimit: Duration;
@@ -41,11 +47,24 @@ export class ServerChannel {
   #actions: ServerChannelAction[] = [];
   #events: ServerChannelEvent[] = [];
   #ignoredFrames = 0;
+  readonly #allowance: Allowance | undefined;
+  /** What is left of it, as of when the peer was last heard. */
+  #credit: number;
 
-  constructor(options: { readonly topic: string; readonly now: Instant; readonly idleLimit?: Duration }) {
+  /** A peer without an `allowance` may say as much as it likes. */
+  constructor(
+    options: {
+      readonly topic: string;
+      readonly now: Instant;
+      readonly idleLimit?: Duration;
+      readonly allowance?: Allowance | undefined;
+    },
+  ) {
     this.#topic = options.topic;
     this.#heardAt = options.now;
     this.#openSince = options.now;
+    this.#allowance = options.allowance;
+    this.#credit = options.allowance?.burst ?? Infinity;
     this.#idleLimit = options.idleLimit ?? DEFAULT_IDLE_LIMIT;
   }
 
@@ -65,8 +84,9 @@ export class ServerChannel {
   /** A text frame arrived. */
   handleText(text: string, now: Instant): void {
     if (this.#state === "closed") return;
+    this.#spend(text.length, now);
     this.#heardAt = now;
-    if (this.#events.length >= MAX_QUEUED || this.#actions.length >= MAX_QUEUED) {
+    if (this.#credit < 0 || this.#events.length >= MAX_QUEUED || this.#actions.length >= MAX_QUEUED) {
       return this.close(OVERLOAD_CLOSE_CODE);
     }
     const frame = decodeFrame(text);
@@ -156,6 +176,13 @@ export class ServerChannel {
     return (this.#state === "open" ? this.#openSince : this.#heardAt) + this.#idleLimit;
   }
 
+  #spend(length: number, now: Instant): void {
+    if (this.#allowance === undefined) return;
+    const { burst, perSecond } = this.#allowance;
+    const earned = Math.max(now - this.#heardAt, 0) * perSecond / 1000;
+    this.#credit = Math.min(this.#credit + earned, burst) - Math.max(length, SHORTEST_FRAME);
+  }
+
   #handleJoin(payload: unknown, ref: number | undefined): void {
     // A second join on one socket is answered but changes nothing: closing the first would look like a lost connection.
     if (this.#state === "joined") return this.#reply(this.#topic, ref, { status: "ok", response: {} });
@@ -178,6 +205,8 @@ export class ServerChannel {
 // Peers of the seed beat 30 s after their last message; older ones are told apart by nothing. §1.6, §11 trap 16.
 const DEFAULT_IDLE_LIMIT = seconds(41);
 const IDLE_CLOSE_CODE = 1002;
+/** What a frame costs at least: each makes work, however short it is. */
+const SHORTEST_FRAME = 1024;
 /** "Try again later" of the IANA registry of WebSocket close codes. */
 const OVERLOAD_CLOSE_CODE = 1013;
 /** More than a portal has to tell a peer at once. */

@@ -208,7 +208,12 @@ export class Portal {
     const idleLimit = admission.role === "client" && version === 1 ? OLD_CLIENT_IDLE_LIMIT : IDLE_LIMIT;
     const shared = {
       connection,
-      channel: new ServerChannel({ topic: admission.role, now, idleLimit }),
+      channel: new ServerChannel({
+        topic: admission.role,
+        now,
+        idleLimit,
+        allowance: admission.role === "client" ? CLIENT_ALLOWANCE : undefined,
+      }),
       version,
       accountId: token.accountId,
       tokenId: token.id,
@@ -465,6 +470,8 @@ export class Portal {
 }
 
 const MAX_EVENTS = 1024;
+/** What a client says goes on to gateways: a flood must not drown those. Enough for thousands of requests at once. */
+const CLIENT_ALLOWANCE = { burst: 8 * 2 ** 20, perSecond: 2 ** 20 };
 const MAX_PEERS = 20_000;
 const RECOMPUTE_INTERVAL = seconds(60);
 const IDLE_LIMIT = seconds(41);

@@ -72,6 +72,29 @@ Deno.test("ServerChannel closes a socket on which nobody joins, heartbeats or no
   assert(channel.isClosed);
 });
 
+Deno.test("ServerChannel closes on a peer that says more than it may, a short frame counting for a kilobyte", () => {
+  const talk = (
+    allowance: { burst: number; perSecond: number } | undefined,
+    text: string,
+    everyMs: number,
+  ) => {
+    const channel = new ServerChannel({ topic: "client", now: 0, allowance });
+    let frames = 0;
+    while (!channel.isClosed && frames < 1000) {
+      channel.handleText(text, frames++ * everyMs);
+      while (channel.pollAction() !== undefined);
+      while (channel.pollEvent() !== undefined);
+    }
+    return frames;
+  };
+  const short = `{"topic":"phoenix","event":"heartbeat","payload":{},"ref":0}`;
+  const allowance = { burst: 10 * 1024, perSecond: 1024 };
+  assert.equal(talk(allowance, short, 0), 11);
+  assert.equal(talk(allowance, short, 1000), 1000);
+  assert.equal(talk(allowance, `{"x":"${"y".repeat(4096)}"}`, 0), 3);
+  assert.equal(talk(undefined, short, 0), 1000);
+});
+
 Deno.test("ServerChannel closes rather than queue without end for a driver that does not drain", () => {
   const channel = new ServerChannel({ topic: "client", now: 0 });
   channel.handleText(JOIN, 0);

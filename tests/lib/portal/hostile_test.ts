@@ -28,6 +28,24 @@ Deno.test("Portal forwards candidates once to each peer, however often a sender 
   assert.equal(client.take().length, 1);
 });
 
+Deno.test("Portal hangs up on a client that floods a gateway, not on a gateway with many clients", () => {
+  const world = new World();
+  const client = world.client();
+  const gateway = world.gateway();
+  const gatewayId = [...world.portal.presence.gateways.keys()][0]!;
+  const candidates = new Array(128).fill("c".repeat(500));
+  let sent = 0;
+  for (; sent < 1000 && client.closeCode === undefined; sent++) {
+    client.send("new_gateway_ice_candidates", { gateway_id: gatewayId, candidates });
+  }
+  assert.ok(sent > 100 && sent < 200, `${sent} frames`);
+  assert.equal(client.closeCode, 1013);
+  for (let count = 0; count < 2000; count++) {
+    gateway.send("broadcast_ice_candidates", { client_ids: [`c${count}`], candidates });
+  }
+  assert.equal(gateway.closeCode, undefined);
+});
+
 Deno.test("Portal takes only ports of relays that are plain numbers", () => {
   const world = new World();
   for (const port of ["", "0", "65536", "1e3", "0x10", " 80", "-1", "3478.0", "99999999999999999999"]) {
