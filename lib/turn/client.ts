@@ -23,6 +23,8 @@ import type { AllocationEvent, AllocationInput, LossReason } from "./allocation_
 import { longTermKey, REALM } from "./auth.ts";
 import { Channels } from "./channels.ts";
 import { type Dialect, Exchange, type Outcome } from "./exchange.ts";
+import { OwnAddresses } from "./own_addresses.ts";
+import { Patience } from "./patience.ts";
 import { PeerQueue } from "./peer_queue.ts";
 import type { Request } from "./requests.ts";
 import { PATIENT, SINGLE } from "./transactions.ts";
@@ -57,11 +59,6 @@ const KEEP_ALIVE_INTERVAL = seconds(25);
 const MAX_BUFFERED_BINDS = 100;
 /** More than there is to say between two calls. */
 const MAX_EVENTS = 64;
-/** How many mismatches in a while we follow before we call the relay's behaviour a refusal. */
-const MAX_DETOURS = 6;
-const DETOUR_WINDOW = seconds(60);
-const FIRST_PROBE_DELAY = seconds(5);
-const MAX_PROBE_DELAY = seconds(60);
 /** However short a lifetime the relay grants. */
 const MIN_REFRESH_INTERVAL = seconds(5);
 
@@ -73,17 +70,14 @@ export class Allocation {
   readonly #addresses: readonly SocketAddress[];
   readonly #channels = new Channels();
   readonly #events = new Ring<AllocationEvent>(MAX_EVENTS);
-  readonly #hosts = new Map<Family, SocketAddress>();
-  readonly #mapped = new Map<Family, SocketAddress>();
+  readonly #own = new OwnAddresses();
+  readonly #patience = new Patience();
   readonly #counters = new Map<string, number>();
   #state: State = { type: "probing" };
   /** The address of the relay that answered first: requests and data go there. */
   #active: RelayPath | undefined;
   #rttMs: number | undefined;
   readonly #buffered = new PeerQueue(MAX_BUFFERED_BINDS);
-  #detours = 0;
-  #detoursSince = -Infinity;
-  #failures = 0;
 
   /** Starts at once: there are datagrams to drain after the constructor. */
   constructor({ relay, rng, now, log, realm = REALM, dialect = "firezone" }: AllocationOptions) {
@@ -128,12 +122,12 @@ export class Allocation {
 
   /** Returns our own address of `family` from which the relay was reached. */
   hostAddress(family: Family): SocketAddress | undefined {
-    return this.#hosts.get(family);
+    return this.#own.host(family);
   }
 
   /** Returns our address of `family` as the relay sees it; equal to the host address where there is no NAT. */
   mappedAddress(family: Family): SocketAddress | undefined {
-    return this.#mapped.get(family);
+    return this.#own.mapped(family);
   }
 
   /** Returns whether `remote` is an address of this relay, so that its datagrams belong here. */
@@ -307,8 +301,8 @@ export class Allocation {
   #handleBound(message: StunMessage, local: SocketAddress, remote: SocketAddress, now: Instant): void {
     const mapped = message.mappedAddress;
     if (mapped === undefined) return void this.#ignore("BINDING without address");
-    const before = this.#mapped.get(local.family);
-    this.#learnAddresses(local, mapped);
+    const before = this.#own.mapped(local.family);
+    for (const event of this.#own.learn(local, mapped)) this.#events.push(event);
     if (this.#active !== undefined) {
       // Seen from another address, we are somebody else to the relay: the allocation is likely lost.
       if (before !== undefined && before.key !== mapped.key) this.refresh(now);
@@ -322,18 +316,6 @@ export class Allocation {
     this.#allocate(now);
   }
 
-  #learnAddresses(local: SocketAddress, mapped: SocketAddress): void {
-    const { family } = local;
-    if (mapped.family !== family) return;
-    if (!local.ip.isUnspecified && this.#hosts.get(family)?.key !== local.key) {
-      this.#hosts.set(family, local);
-      this.#events.push({ type: "host", local });
-    }
-    if (this.#mapped.get(family)?.key === mapped.key) return;
-    this.#mapped.set(family, mapped);
-    if (mapped.key !== local.key) this.#events.push({ type: "serverReflexive", mapped, base: local });
-  }
-
   #handleAllocated(message: StunMessage, now: Instant): void {
     const lifetime = lifetimeSeconds(message);
     const relayed = message.xorAddresses(Attribute.XorRelayedAddress);
@@ -342,7 +324,7 @@ export class Allocation {
     if (lifetime === undefined || lifetime === 0 || (v4 ?? v6) === undefined) {
       return this.#suspend("protocol", now);
     }
-    this.#failures = 0;
+    this.#patience.forgetFailures();
     this.#state = { type: "allocated", v4, v6, grantedAt: now, lifetime: seconds(lifetime) };
     for (const address of [v4, v6]) {
       if (address !== undefined) this.#events.push({ type: "relayed", address });
@@ -385,11 +367,7 @@ export class Allocation {
 
   /** Does `step`, unless the relay has led us around too often. */
   #detour(now: Instant, step: () => void): void {
-    if (now >= this.#detoursSince + DETOUR_WINDOW) {
-      this.#detoursSince = now;
-      this.#detours = 0;
-    }
-    if (++this.#detours <= MAX_DETOURS) step();
+    if (this.#patience.bearsDetour(now)) step();
     else this.#refuse(now);
   }
 
@@ -440,11 +418,9 @@ export class Allocation {
   }
 
   #wait(reason: LossReason, now: Instant): void {
-    const delay = Math.min(FIRST_PROBE_DELAY * 2 ** this.#failures, MAX_PROBE_DELAY);
-    this.#failures++;
     this.#exchange.clear();
     this.#active = undefined;
-    this.#state = { type: "waiting", probeAt: now + delay };
+    this.#state = { type: "waiting", probeAt: now + this.#patience.nextDelay() };
     this.#events.push({ type: "failed", reason, suspended: false });
   }
 

@@ -1,0 +1,34 @@
+/** How long a client bears with its relay: when it tries again after a failure, and how far it lets itself be led around. */
+
+import { type Duration, type Instant, seconds } from "../base/time.ts";
+
+/** How many mismatches in a while we follow before we call the relay's behaviour a refusal. */
+const MAX_DETOURS = 6;
+const DETOUR_WINDOW = seconds(60);
+const FIRST_DELAY = seconds(5);
+const MAX_DELAY = seconds(60);
+
+export class Patience {
+  #detours = 0;
+  #detoursSince: Instant = -Infinity;
+  #failures = 0;
+
+  /** Counts a mismatch; returns whether to go on regardless. */
+  bearsDetour(now: Instant): boolean {
+    if (now >= this.#detoursSince + DETOUR_WINDOW) {
+      this.#detoursSince = now;
+      this.#detours = 0;
+    }
+    return ++this.#detours <= MAX_DETOURS;
+  }
+
+  /** Counts a failure; returns how long to wait before the next attempt. */
+  nextDelay(): Duration {
+    return Math.min(FIRST_DELAY * 2 ** this.#failures++, MAX_DELAY);
+  }
+
+  /** The relay granted what we wanted: the next failure is the first. */
+  forgetFailures(): void {
+    this.#failures = 0;
+  }
+}
