@@ -84,6 +84,9 @@ export class Connection {
   #relay: Allocation | undefined;
   /** What the peer offered: relays let in only what they were told of. */
   #offered = new Map<SocketAddress["key"], Candidate>();
+  /** How many new ones it may offer as of `#offersSince`: each costs channels, which cannot be given back. */
+  #offersLeft = MAX_OFFERS;
+  #offersSince: Instant;
   /** WireGuard messages that wait for a path. */
   readonly #pending = new Ring<Uint8Array>(MAX_PENDING_MESSAGES);
   readonly #events = new Ring<ConnectionEvent>(MAX_EVENTS);
@@ -112,6 +115,7 @@ export class Connection {
     this.#relays = context.relays;
     this.#log = context.log;
     this.#lastPacketAt = now;
+    this.#offersSince = now;
     this.#agent = new IceAgent({
       controlling: parameters.controlling,
       localCredentials: parameters.localIce,
@@ -195,6 +199,7 @@ export class Connection {
 
   /** Takes a candidate of the peer. Returns whether it was of use. */
   addRemoteCandidate(candidate: Candidate, now: Instant): boolean {
+    if (!this.#offered.has(candidate.address.key) && !this.#mayOffer(now)) return false;
     if (!this.#agent.addRemoteCandidate(candidate, now)) return false;
     this.#offered.set(candidate.address.key, candidate);
     this.#bindChannel(candidate, now);
@@ -382,6 +387,17 @@ export class Connection {
     this.#events.push({ type: "failed", reason });
   }
 
+  #mayOffer(now: Instant): boolean {
+    const earned = Math.floor((now - this.#offersSince) / OFFER_INTERVAL);
+    if (earned > 0) {
+      this.#offersLeft = Math.min(this.#offersLeft + earned, MAX_OFFERS);
+      this.#offersSince += earned * OFFER_INTERVAL;
+    }
+    if (this.#offersLeft === 0) return false;
+    this.#offersLeft--;
+    return true;
+  }
+
   #addRelayedCandidates(now: Instant): Candidate[] {
     const relay = this.#relay;
     if (relay === undefined) return [];
@@ -410,6 +426,9 @@ const IDLE_AFTER = seconds(20);
 const PROACTIVE_HANDSHAKE_INTERVAL = seconds(20);
 /** After the first initiation of a handshake; then WireGuard's own schedule goes on. */
 const REPETITIONS = [500, 1500, 3500];
+/** More than an honest peer has addresses. */
+const MAX_OFFERS = 100;
+const OFFER_INTERVAL = seconds(10);
 const MAX_PENDING_MESSAGES = 128;
 const MAX_EVENTS = 256;
 

@@ -78,6 +78,27 @@ Deno.test("Node takes a relay's word only from the relay's own address", () => {
   assert.ok(event?.type === "candidate", "but of the relay's");
 });
 
+Deno.test("Node takes a hundred new addresses of a peer at once, no more: channels cannot be given back", () => {
+  const node = nodeWithFriend();
+  const candidate = (number: number) =>
+    `candidate:1 1 udp 100 10.0.${number >> 8}.${
+      number & 255
+    } 5000 typ srflx raddr 0.0.0.0 rport 0 ufrag cccc`;
+  const churn = (from: number, count: number, now: number) => {
+    const before = node.counters.get("candidate refused") ?? 0;
+    for (let number = from; number < from + count; number++) {
+      node.addRemoteCandidate("friend", candidate(number), now);
+      node.addRemoteCandidate("friend", candidate(number), now);
+      node.removeRemoteCandidate("friend", candidate(number), now);
+    }
+    // A refused one is refused twice.
+    return count - ((node.counters.get("candidate refused") ?? 0) - before) / 2;
+  };
+  assert.equal(churn(0, 1000, 0), 100);
+  assert.equal(churn(1000, 10, 1000), 0);
+  polled(node);
+});
+
 /** A node that asks a relay, and was told of a friend. */
 function newNode(): Node {
   const node = new Node({
