@@ -11,6 +11,7 @@ import {
   Authorization,
   Candidates,
   CidrText,
+  ClientCandidates,
   decodeMessage,
   type DecodeReason,
   Empty,
@@ -170,7 +171,6 @@ const DeviceAccessDenied = v.object({
 });
 
 const GatewayCandidates = v.object({ gateway_id: Id, candidates: Candidates });
-const ClientCandidates = v.object({ client_id: Id, candidates: Candidates });
 
 const INBOUND = {
   init: ClientInit,

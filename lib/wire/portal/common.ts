@@ -179,6 +179,9 @@ export const SnownetCapabilities = v.object({ iceless: v.nullish(v.boolean(), fa
 /** SDP `candidate:` lines. Not parsed here: bad ones are the agent's to skip. An agent has fewer than so many. */
 export const Candidates = lenientList(v.pipe(v.string(), v.maxLength(512)), 128);
 
+/** Candidates of one client, or for it. */
+export const ClientCandidates = v.object({ client_id: Id, candidates: Candidates });
+
 /** A suffix for names that users leave incomplete. It goes into files of the system: anything odd is left out. */
 export const SearchDomain = v.pipe(
   absent(v.string()),

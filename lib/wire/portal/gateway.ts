@@ -11,6 +11,7 @@ import {
   Authorization,
   Candidates,
   CidrText,
+  ClientCandidates,
   decodeMessage,
   type DecodeReason,
   Empty,
@@ -92,7 +93,6 @@ const CreateAuthorization = v.object({
   subject: absent(v.record(v.string(), v.unknown())),
 });
 
-const ClientCandidates = v.object({ client_id: Id, candidates: Candidates });
 const Broadcast = v.object({ client_ids: lenientList(Id), candidates: Candidates });
 
 const INBOUND = {
