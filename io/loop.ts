@@ -113,24 +113,27 @@ export class Loop {
   /** Runs the machine until `stop`. */
   async run(): Promise<void> {
     let hasMore = false;
+    let isDry = false;
     let lastInput = -Infinity;
-    let burstSince = this.#clock.now();
+    let lastYield = this.#clock.now();
     while (this.#isRunning) {
-      const timeout = hasMore ? 0 : this.#timeout();
-      let ready: readonly Pollable[] | undefined;
-      if (this.#now - burstSince > MAX_BURST_MS || this.#now - lastInput > PATIENCE_MS) {
+      const isBusy = hasMore || this.#now - lastInput <= PATIENCE_MS;
+      if (!isBusy || isDry || this.#now - lastYield > MAX_BURST_MS) {
         // Where packets keep coming, the rest of the program gets a turn without a detour over another thread.
-        if (hasMore || this.#now - lastInput <= PATIENCE_MS) await yieldTurn();
-        else ready = await this.#poller.wait(timeout);
-        burstSince = this.#clock.now();
+        if (isBusy) await yieldTurn();
+        lastYield = this.#clock.now();
       }
-      ready ??= this.#poller.poll(Math.min(Math.ceil(timeout), PATIENCE_MS));
+      const timeout = hasMore ? 0 : this.#timeout();
+      const ready = isBusy
+        ? this.#poller.poll(Math.min(Math.ceil(timeout), SLICE_MS))
+        : await this.#poller.wait(timeout);
       this.#armedFor = Infinity;
       if (!this.#isRunning) return;
       const tunReady = this.#tun !== undefined && ready.includes(this.#tun);
       if (this.#watched.size > 0) { for (const source of ready) this.#watched.get(source)?.(); }
       const hasInput = hasMore || ready.length > 0;
       hasMore = this.#turn(hasInput, hasMore || tunReady);
+      isDry = !hasInput;
       if (hasInput) lastInput = this.#now;
     }
   }
@@ -246,8 +249,9 @@ const UDP_RECEIVES = 8;
 const TUN_READS = 64;
 const MAX_WAIT_MS = 10_000;
 /** After a packet the next one is waited for on the spot, for so long: a thread switch costs more than a packet. */
-const PATIENCE_MS = 2;
-/** So long at most may packets keep the rest of the program waiting. */
+const PATIENCE_MS = 50;
+/** So long at most may waiting on the spot, and so long may packets, keep the rest of the program from its turn. */
+const SLICE_MS = 2;
 const MAX_BURST_MS = 8;
 
 function yieldTurn(): Promise<void> {
