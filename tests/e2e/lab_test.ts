@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { inLab, type Lab } from "../../io/lab/lab.ts";
 import { blockUdp, enableNat, type NatKind } from "../../io/lab/nat.ts";
 import type { Host } from "../../io/lab/host.ts";
+import { eventually } from "./support/on_network.ts";
 
 /** Answers every datagram with the address it came from. */
 const ECHO = `
@@ -130,7 +131,8 @@ Deno.test("Lab: takes down everything it made", async () => {
   assert.doesNotMatch(new TextDecoder().decode(links.stdout), /fz[0-9a-f]{8}/);
   const spaces = await new Deno.Command("ip", { args: ["netns"] }).output();
   assert.equal(new TextDecoder().decode(spaces.stdout), "");
-  assert.throws(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`), Deno.errors.NotFound);
+  // It is dead, but an entry until init has collected it.
+  await eventually(() => assert.throws(() => Deno.statSync(`/proc/${pid}`), Deno.errors.NotFound));
 });
 
 /** One host behind a router, two servers before it. */
