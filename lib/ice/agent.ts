@@ -15,6 +15,7 @@ import type { Rng } from "../base/rng.ts";
 import { earliest, type Instant, seconds, type Wake } from "../base/time.ts";
 import { Attribute, Method, type StunMessage, StunWriter } from "../wire/stun.ts";
 import { type Candidate, type CandidateKind, foundationOf, isUsableAddress } from "./candidate.ts";
+import { CheckList } from "./check_list.ts";
 import { optimisticAddresses } from "./optimistic.ts";
 import { CandidatePair } from "./pair.ts";
 import { candidatePriority, checkPriority, localPreference, pairPriority } from "./priority.ts";
@@ -79,8 +80,7 @@ export class IceAgent {
   #locals: Candidate[] = [];
   #remotes: Candidate[] = [];
   readonly #invalidatedRemotes = new Set<AddressKey>();
-  /** Best first. */
-  #pairs: CandidatePair[] = [];
+  readonly #pairs = new CheckList();
   #selected: CandidatePair | undefined;
   #isIdle = false;
   /** Since when no pair is tried or works; undefined while one is. */
@@ -107,8 +107,8 @@ export class IceAgent {
   get state(): IceState {
     if (this.#isFailed) return "failed";
     if (this.#selected !== undefined) return "connected";
-    if (this.#hasLivePair) return "checking";
-    return this.#pairs.length === 0 && this.#remotes.length === 0 ? "new" : "disconnected";
+    if (this.#pairs.isAlive) return "checking";
+    return this.#pairs.isEmpty && this.#remotes.length === 0 ? "new" : "disconnected";
   }
 
   /** The pair to send on: as controlling agent the one we nominated, else the best of those the peer did. */
@@ -289,7 +289,7 @@ export class IceAgent {
 
   #handleAnswer(message: StunMessage, local: SocketAddress, remote: SocketAddress, now: Instant): boolean {
     const transaction = message.transactionKey;
-    const pair = this.#pairs.find((known) => known.hasTransaction(transaction));
+    const pair = this.#pairs.byTransaction(transaction);
     const mapped = message.mappedAddress;
     if (pair === undefined || mapped === undefined || !message.verifyIntegrity(this.#remoteKey)) return false;
     // RFC 8445 §7.2.5.2.1: an answer over another path says nothing about this one.
@@ -340,7 +340,7 @@ export class IceAgent {
         pair.remote = candidate;
         pair.priority = this.#pairPriority(pair.local, candidate);
       }
-      this.#sortPairs();
+      this.#pairs.sort();
     } else {
       if (this.#remotes.length >= MAX_CANDIDATES) return false;
       this.#remotes.push(candidate);
@@ -356,19 +356,11 @@ export class IceAgent {
   /** Returns the pair of `local` and `remote`, made if it is new and possible. */
   #addPair(local: Candidate, remote: Candidate, now: Instant): CandidatePair | undefined {
     if (!isSendable(local) || local.address.family !== remote.address.family) return undefined;
-    const known = this.#pairs.find((pair) => pair.local === local && pair.remote === remote);
+    const known = this.#pairs.get(local, remote);
     if (known !== undefined) return known;
     const pair = new CandidatePair(local, remote, this.#pairPriority(local, remote), now);
-    this.#pairs.push(pair);
     this.#hadPair = true;
-    this.#sortPairs();
-    if (this.#pairs.length > MAX_PAIRS) {
-      const worst = this.#pairs.findLast((candidate) => candidate.state === "failed") ??
-        this.#pairs.findLast((candidate) => candidate.state !== "succeeded") ?? pair;
-      this.#pairs = this.#pairs.filter((candidate) => candidate !== worst);
-      if (worst === pair) return undefined;
-    }
-    return pair;
+    return this.#pairs.add(pair) ? pair : undefined;
   }
 
   #pairPriority(local: Candidate, remote: Candidate): bigint {
@@ -377,12 +369,8 @@ export class IceAgent {
       : pairPriority(remote.priority, local.priority);
   }
 
-  #sortPairs(): void {
-    this.#pairs.sort((a, b) => (a.priority < b.priority ? 1 : a.priority > b.priority ? -1 : 0));
-  }
-
   #removePairs(isGone: (pair: CandidatePair) => boolean, now: Instant): void {
-    this.#pairs = this.#pairs.filter((pair) => !isGone(pair));
+    this.#pairs.remove(isGone);
     this.#update(now);
   }
 
@@ -394,7 +382,7 @@ export class IceAgent {
       if (failsAt !== undefined && failsAt <= now) pair.fail();
     }
     this.#select(now);
-    this.#pathlessSince = this.#hasLivePair ? undefined : this.#pathlessSince ?? now;
+    this.#pathlessSince = this.#pairs.isAlive ? undefined : this.#pathlessSince ?? now;
     if (now >= this.#givesUpAt) {
       this.#isFailed = true;
       this.#selected = undefined;
@@ -409,10 +397,7 @@ export class IceAgent {
 
   /** Controlling: nominates the best pair that works. Controlled: follows the best that works and was nominated. */
   #select(now: Instant): void {
-    const usable = this.#pairs.filter((pair) =>
-      pair.state === "succeeded" && (this.controlling || pair.nominated)
-    );
-    const best = usable.find((pair) => pair.isHealthy) ?? usable[0];
+    const best = this.#pairs.best((pair) => this.controlling || pair.nominated);
     if (best === this.#selected) return;
     this.#selected = best;
     if (best === undefined) return;
@@ -443,10 +428,6 @@ export class IceAgent {
     return this.#isIdle ? this.#options.profile.idle : this.#options.profile.active;
   }
 
-  get #hasLivePair(): boolean {
-    return this.#pairs.some((pair) => pair.state !== "failed");
-  }
-
   /** When the agent gives up: it waits longer as long as the peer may still be gathering its first candidates. */
   get #givesUpAt(): Instant {
     if (this.#pathlessSince === undefined) return Infinity;
@@ -474,8 +455,6 @@ export class IceAgent {
 }
 
 const MAX_CANDIDATES = 64;
-/** RFC 8445 §6.1.2.5 asks for a limit; upstream's is the same. */
-const MAX_PAIRS = 100;
 const MAX_TRANSMITS = 256;
 const CANDIDATE_TIMEOUT = seconds(10);
 const DISCONNECTED_GRACE = seconds(2);
