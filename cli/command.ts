@@ -4,6 +4,7 @@ import type { Message } from "@optique/core/message";
 import type { Parser } from "@optique/core/parser";
 import type { CliContext, Environment } from "./context.ts";
 
+/** A command of the tree: how it is parsed and what it does. */
 export interface Command<T> {
   readonly name: string;
   /** Other names, not shown in help. */

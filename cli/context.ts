@@ -16,6 +16,7 @@ import type {
   RelayConfig,
 } from "../lib/control/config.ts";
 
+/** What commands get from the world. */
 export interface CliContext {
   /** Answers go here, and nothing else. */
   readonly stdout: Stream;
@@ -26,6 +27,7 @@ export interface CliContext {
   readonly host: Host;
 }
 
+/** Where text goes. */
 export interface Stream {
   write(text: string): void;
   readonly isTerminal: boolean;
@@ -33,14 +35,17 @@ export interface Stream {
   readonly columns: number | undefined;
 }
 
+/** The process's environment variables. */
 export interface Environment {
   get(name: string): string | undefined;
   /** Removes a variable, so that children and /proc do not carry a secret on. */
   delete(name: string): void;
 }
 
+/** A signal that roles react to. */
 export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP";
 
+/** The process's signals. */
 export interface Signals {
   /** Calls `handler` at each of the signals until the returned function is called. */
   listen(names: readonly SignalName[], handler: (name: SignalName) => void): () => void;
@@ -60,6 +65,7 @@ export interface Running {
   reset?(): void;
 }
 
+/** What the user asked for about logging. */
 export interface LogOptions {
   /** Directives as in RUST_LOG ("debug", "info,ice=trace"). */
   readonly filter: string;

@@ -6,6 +6,7 @@ import type { CliContext, Running } from "./context.ts";
 /** Exit code after a second signal, when there was no time to tidy up: 128 + SIGINT, as shells count. */
 const EXIT_AT_ONCE = 130;
 
+/** How a role is run until it ends. */
 export interface ForegroundOptions {
   /** Stop as soon as the role is ready. */
   readonly exitWhenReady?: boolean;

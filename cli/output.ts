@@ -15,6 +15,7 @@ export function usesColour(stream: Stream, env: Environment): boolean {
   return stream.isTerminal && env.get("TERM") !== "dumb";
 }
 
+/** How a word of output looks. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 const CODES: Readonly<Record<Style, readonly [number, number]>> = {

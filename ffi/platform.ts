@@ -8,6 +8,7 @@ import type { IpAddress, IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 
+/** What roles need of an operating system. */
 export interface Platform {
   /** Returns milliseconds since the machine started, time asleep included. */
   now(): Instant;
@@ -42,6 +43,7 @@ export interface Pollable {
   readonly descriptor: number;
 }
 
+/** How a TUN device shall be made. */
 export interface TunOptions {
   /** For example "fz0"; a name with "%d" lets the kernel number it. */
   readonly name: string;
@@ -54,6 +56,7 @@ export interface TunOptions {
 /** A packet handler; `packet` is valid until it returns. */
 export type PacketHandler = (packet: Uint8Array) => void;
 
+/** A TUN device. */
 export interface Tun extends Pollable {
   readonly name: string;
   /** What the kernel agreed to. */
@@ -72,6 +75,7 @@ export interface Tun extends Pollable {
   close(): void;
 }
 
+/** What a TUN device has done so far. */
 export interface TunStats {
   receivedPackets: number;
   receivedBytes: number;
@@ -83,6 +87,7 @@ export interface TunStats {
   dropped: number;
 }
 
+/** How a UDP socket shall be bound. */
 export interface UdpOptions {
   readonly address: SocketAddress;
   /** Taken instead when the port of `address` is in use: 0 = any free one. Without it that is a Fault. */
@@ -99,6 +104,7 @@ export interface UdpOptions {
 /** `local` has the address that the datagram was sent to; `payload` is valid until the handler returns. */
 export type DatagramHandler = (local: SocketAddress, remote: SocketAddress, payload: Uint8Array) => void;
 
+/** A UDP socket. */
 export interface UdpSocket extends Pollable {
   /** The bound address; the IP is unspecified if the socket listens on all. */
   readonly local: SocketAddress;
@@ -116,6 +122,7 @@ export interface UdpSocket extends Pollable {
   close(): void;
 }
 
+/** What a UDP socket has done so far. */
 export interface UdpStats {
   receivedDatagrams: number;
   receivedBytes: number;
@@ -148,6 +155,7 @@ export interface Poller {
   close(): Promise<void>;
 }
 
+/** Which device the host's network is changed for, and how. */
 export interface HostNetworkOptions {
   /** The TUN device. May be missing where only `undo` is called. */
   readonly device: string;
@@ -159,6 +167,7 @@ export interface HostNetworkOptions {
   readonly log: Log;
 }
 
+/** Our addresses in the tunnel. */
 export interface TunnelAddresses {
   readonly ipv4: IpAddress | undefined;
   readonly ipv6: IpAddress | undefined;
@@ -189,6 +198,7 @@ export interface HostNetwork {
   undo(): Promise<string[]>;
 }
 
+/** By which method the system's DNS is changed, and for which device. */
 export interface SystemDnsOptions {
   readonly control: DnsControl;
   readonly device: string;

@@ -13,6 +13,7 @@ import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
 
+/** What a client takes from its machine. */
 export interface ClientHostOptions {
   readonly platform: Platform;
   readonly tunName: string;

@@ -4,6 +4,7 @@ import { type Instant, WallClock } from "../lib/base/time.ts";
 
 export { systemRng } from "./rng.ts";
 
+/** The time, for those who measure it. */
 export interface Clock {
   /** Returns milliseconds on a clock that never goes back; the origin is arbitrary. */
   now(): Instant;

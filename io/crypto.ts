@@ -7,6 +7,7 @@ import { Fault } from "../lib/base/fault.ts";
 /** The providers there are, best first. */
 export const PROVIDERS = ["libgcrypt", "libcrypto", "libsodium", "noble"] as const;
 
+/** The name of a provider. */
 export type ProviderChoice = typeof PROVIDERS[number];
 
 /**

@@ -12,6 +12,7 @@ import { startPortal } from "./portal_server.ts";
 import { startRelay } from "./relay.ts";
 import { systemRng } from "./rng.ts";
 
+/** A network in one process. */
 export interface Dev {
   readonly facts: DevFacts;
   /** Resolves when a client can be served. */

@@ -8,6 +8,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
 import { Fault } from "../lib/base/fault.ts";
 
+/** Whose identity is wanted, and where it is kept. */
 export interface DeviceIdOptions {
   readonly role: "client" | "gateway";
   /** From `--firezone-id` or `FIREZONE_ID`. */

@@ -8,6 +8,7 @@ import type { EventSink } from "../lib/control/event.ts";
 
 const VARIABLE = "FZ_EVENTS";
 
+/** Where events of this process go. */
 export interface Events {
   readonly emit: EventSink;
   close(): void;

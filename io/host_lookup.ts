@@ -8,6 +8,7 @@ import { IpAddress } from "../lib/base/ip.ts";
 /** Returns the addresses of `host`; none if it cannot be found. Never rejects. */
 export type HostLookup = (host: string) => Promise<readonly IpAddress[]>;
 
+/** Looks a name up as the system does. */
 export const systemLookup: HostLookup = async (host) => {
   const bare = host.replace(/^\[(.*)\]$/, "$1");
   const literal = IpAddress.parse(bare);

@@ -27,6 +27,7 @@ export interface HttpGetOptions {
   readonly lookup: HttpLookup | undefined;
 }
 
+/** Fetches one document. */
 export type HttpGet = (url: URL, options: HttpGetOptions) => Promise<HttpAnswer>;
 
 /** GET by the runtime's own client; connections are kept for a while and shared. */

@@ -8,6 +8,7 @@ import type { Log, LogFields } from "../lib/base/log.ts";
 import { printable } from "../lib/base/text.ts";
 import { LOG_LEVELS, LogFilter } from "./log_filter.ts";
 
+/** Where logs go, and which. */
 export interface LogOptions {
   readonly filter: LogFilter;
   readonly format: "text" | "json";

@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../lib/base/result.ts";
 
 /** Levels from the most talkative to silence. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "off"] as const;
+/** A level of logging. */
 export type LogLevel = typeof LOG_LEVELS[number];
 
 /** An immutable filter. */

@@ -29,6 +29,7 @@ export interface PacketMachine {
   pollPacket?(): Uint8Array | undefined;
 }
 
+/** What a loop carries between. */
 export interface LoopOptions {
   readonly machine: PacketMachine;
   readonly poller: Poller;

@@ -6,6 +6,7 @@
 import { Alarm } from "./alarm.ts";
 import { monotonicNow } from "./clock.ts";
 
+/** What is watched, and who is told. */
 export interface NetworkWatchOptions {
   /** Returns the way at the moment; empty when there is none. */
   readonly read: () => Promise<string>;

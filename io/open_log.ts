@@ -5,6 +5,7 @@ import type { Log } from "../lib/base/log.ts";
 import { createLog, setupLog } from "./log.ts";
 import { LogFilter } from "./log_filter.ts";
 
+/** What the user said about logging. */
 export interface OpenLogOptions {
   /** As in FZ_LOG. */
   readonly filter: string;

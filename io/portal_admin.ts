@@ -5,6 +5,7 @@ import { Fault } from "../lib/base/fault.ts";
 import { type AdminAnswer, type AdminContext, handleAdmin } from "../lib/portal/admin.ts";
 import { monotonicNow } from "./clock.ts";
 
+/** A running admin API. */
 export interface AdminServer {
   stop(): Promise<void>;
 }

@@ -25,6 +25,7 @@ import { portalUrl, portOf, userAgent } from "./portal_url.ts";
 import { systemRng } from "./rng.ts";
 import { connectFirst, describe } from "./tcp_race.ts";
 
+/** Which portal to connect to, as whom, and who is told. */
 export interface PortalConnectionOptions {
   readonly role: ChannelTopic;
   /** The portal's base URL, such as "wss://api.firezone.dev". */

@@ -27,6 +27,7 @@ import { type AdminServer, serveAdmin } from "./portal_admin.ts";
 import { SqliteStore } from "./portal_store.ts";
 import { systemRng } from "./rng.ts";
 
+/** Where a portal listens and what it keeps. */
 export interface PortalServerOptions {
   /** Port 0 takes any free one. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -45,6 +46,7 @@ export interface PortalServerOptions {
   readonly onEvent?: (event: PortalEvent) => void;
 }
 
+/** A running portal. */
 export interface PortalServer {
   /** The base URL for peers on this host. */
   readonly url: string;

@@ -11,6 +11,7 @@ import type { Log } from "../lib/base/log.ts";
 import type { TurnServer, TurnServerEvent } from "../lib/turn/server.ts";
 import { monotonicNow } from "./clock.ts";
 
+/** Which sockets a relay has. */
 export interface RelaySocketsOptions {
   readonly server: TurnServer;
   readonly platform: Pick<Platform, "bindUdp" | "createPoller">;

@@ -9,6 +9,7 @@ import { type HostLookup, hostsFileLookup } from "./host_lookup.ts";
 import { systemRng } from "./rng.ts";
 import type { UpstreamDns } from "./upstream_dns.ts";
 
+/** Who is asked for the addresses of a name. */
 export interface UpstreamLookupOptions {
   readonly dns: Pick<UpstreamDns, "ask">;
   /** The resolvers of the machine at the moment. */

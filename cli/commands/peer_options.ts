@@ -6,6 +6,7 @@ import type { Log } from "../../lib/base/log.ts";
 import type { CliContext, Environment } from "../context.ts";
 import { DURATION, FILE, PORTAL_URL, refusedToken, setting } from "../options.ts";
 
+/** Returns the options of everything that signs in at a portal. */
 export function peerOptions(env: Environment, tokenPath: string) {
   return {
     apiUrl: setting(env, ["-u", "--api-url"], "FIREZONE_API_URL", PORTAL_URL, "wss://api.firezone.dev/", {
@@ -37,6 +38,7 @@ export function partitionOption(env: Environment) {
   };
 }
 
+/** Returns the options about logging. */
 export function logOptions(env: Environment) {
   return {
     logDir: setting(env, ["-l", "--log-dir"], "LOG_DIR", string({ metavar: "FOLDER" }), undefined, {

@@ -2,6 +2,7 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 
+/** What came of a program that was run. */
 export interface ToolOutcome {
   readonly code: number;
   readonly stdout: string;

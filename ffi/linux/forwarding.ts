@@ -11,6 +11,7 @@ import { nft } from "./nft.ts";
 import type { Setting } from "./sysctl.ts";
 import { Sysctls } from "./sysctl.ts";
 
+/** What is forwarded, and for whom. */
 export interface ForwardingOptions {
   /** The TUN device. */
   readonly device: string;

@@ -9,6 +9,7 @@ import { createPoller } from "./poller.ts";
 import { checkTun, openTun } from "./tun.ts";
 import { bindUdp } from "./udp.ts";
 
+/** The platform as Linux offers it. */
 export const linux: Platform = {
   now,
   openTun,

@@ -3,7 +3,9 @@
 import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import { arena } from "../memory.ts";
 
+/** Address family of IPv4. */
 export const AF_INET = 2;
+/** Address family of IPv6. */
 export const AF_INET6 = 10;
 
 /** Bytes that hold any of the two. */

@@ -17,6 +17,7 @@ import type { LabProcess } from "../lab/process.ts";
 
 /** The name that the client asks for, and what the gateway knows about it. */
 export const WEB_NAME = "intranet.demo.internal";
+/** The page that the demo asks for. */
 export const WEB_URL = `http://${WEB_NAME}/`;
 
 /** Loose words: the demo's network is unreachable from anywhere else. */

@@ -14,6 +14,7 @@ export function isIsolated(): boolean {
   return Deno.env.get(MARK) === "1";
 }
 
+/** How a command is run apart from the machine. */
 export interface IsolatedOptions {
   /** Variables added to the environment of the command. */
   readonly env?: Readonly<Record<string, string>>;

@@ -7,6 +7,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** How a program is started on a host of the lab. */
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;

@@ -5,6 +5,7 @@
 
 import ipaddr from "ipaddr.js";
 
+/** The version of IP. */
 export type Family = 4 | 6;
 
 /** Canonical `Map` key of an address: IPv4 as an unsigned 32-bit number, IPv6 as eight UTF-16 code units. */

@@ -3,6 +3,7 @@
  * real sink, tests a recorder.
  */
 
+/** Takes what is worth noting, by level. */
 export interface Log {
   trace(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
@@ -11,6 +12,7 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+/** Values that belong to a line of the log. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** A log that drops everything. */

@@ -1,5 +1,6 @@
 /** The outcome of decoding bytes that a peer sent: hostile input is a value, never an exception. */
 
+/** A value, or the reason why there is none. */
 export type Result<T, E = string> = { readonly ok: true; readonly value: T } | {
   readonly ok: false;
   readonly reason: E;

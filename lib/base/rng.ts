@@ -1,5 +1,6 @@
 /** Dice as an argument: the shell hands in the system's generator, tests and simulations a seeded one. */
 
+/** A source of randomness. */
 export interface Rng {
   /** Returns `length` random bytes in a new array. */
   bytes(length: number): Uint8Array;

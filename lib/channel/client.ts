@@ -27,8 +27,10 @@ import {
 import { endCause, endFault, isTokenLost } from "./ending.ts";
 import { decodeProblem, retryAfter } from "./problem.ts";
 
+/** The role as which a peer joins. */
 export type ChannelTopic = "client" | "gateway" | "relay";
 
+/** What a channel joins, and how long it tries. */
 export interface PortalChannelOptions {
   readonly topic: ChannelTopic;
   /** null for clients and gateways, `{ stamp_secret }` for relays. */
@@ -62,6 +64,7 @@ export type ChannelAction =
   | { readonly type: "send"; readonly text: string }
   | { readonly type: "close"; readonly code: number };
 
+/** What a channel tells its owner. */
 export type ChannelEvent =
   | { readonly type: "joined" }
   | { readonly type: "message"; readonly event: string; readonly payload: unknown }

@@ -5,6 +5,7 @@
 
 import { Fault, type FaultCode } from "../base/fault.ts";
 
+/** Why a portal ended a session for good. */
 export type EndCause = "expired" | "revoked" | "disabled" | "replaced";
 
 /** Returns `value` if it is a cause that this version knows. */

@@ -4,6 +4,7 @@ import { type Duration, minutes, seconds } from "../base/time.ts";
 import { printable } from "../base/text.ts";
 import { type EndCause, endCause } from "./ending.ts";
 
+/** What a refused upgrade says about itself. */
 export interface Problem {
   /** The portal's own word for the cause, such as "invalid_token". */
   readonly code: string | undefined;

@@ -26,6 +26,7 @@ export interface InterfaceConfig {
   readonly dns: { readonly sentinels: readonly IpAddress[]; readonly searchDomain: string | undefined };
 }
 
+/** Something that happened to a client. */
 export type ClientEvent =
   | { readonly type: "interface"; readonly config: InterfaceConfig }
   | { readonly type: "resources-changed" }

@@ -2,6 +2,7 @@
 
 import type { Node } from "../node/node.ts";
 
+/** The part of `Node` that clients use. */
 export type ClientNode = Pick<
   Node,
   | "hasRelay"

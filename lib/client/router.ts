@@ -26,6 +26,7 @@ export type DropReason =
 /** A resource that traffic can go to through a gateway. */
 export type RoutedResource = DnsResource | CidrResource | InternetResource;
 
+/** Where a packet goes. */
 export type RouteDecision =
   | { readonly type: "sentinel" }
   | { readonly type: "gateway"; readonly peer: GatewayPeer }

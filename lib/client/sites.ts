@@ -2,6 +2,7 @@
 
 import { type Instant, minutes } from "../base/time.ts";
 
+/** Whether a site has a gateway. */
 export type SiteState = "online" | "offline" | "unknown";
 
 /** States by site id. */

@@ -19,6 +19,7 @@ export interface PeerConfig {
   readonly maxPartitionTime: Duration | undefined;
 }
 
+/** What a client is told at its start. */
 export interface ClientConfig extends PeerConfig {
   /** What fits the machine if undefined. */
   readonly dnsControl: DnsControl | undefined;
@@ -30,6 +31,7 @@ export interface ClientConfig extends PeerConfig {
   readonly flowLogs: boolean;
 }
 
+/** What a gateway is told at its start. */
 export interface GatewayConfig extends PeerConfig {
   /** Hide clients behind the gateway's own addresses (nftables). */
   readonly masquerade: boolean;
@@ -40,6 +42,7 @@ export interface GatewayConfig extends PeerConfig {
   readonly flowLogs: boolean;
 }
 
+/** What a relay is told at its start. */
 export interface RelayConfig extends Omit<PeerConfig, "id" | "maxPartitionTime"> {
   /** Address under which peers reach this relay; at least one of the two. */
   readonly publicIp4: IpAddress | undefined;
@@ -55,6 +58,7 @@ export interface RelayConfig extends Omit<PeerConfig, "id" | "maxPartitionTime">
   readonly healthAddress: SocketAddress | undefined;
 }
 
+/** What a portal is told at its start. */
 export interface PortalConfig {
   readonly listen: SocketAddress;
   /** Declarative description of accounts, sites, resources and tokens, read at start. */
@@ -65,6 +69,7 @@ export interface PortalConfig {
   readonly adminSocket: string | undefined;
 }
 
+/** What a network in one process is told at its start. */
 export interface DevConfig {
   /** Where all three are reached; an address of this machine. */
   readonly address: IpAddress;
@@ -86,6 +91,7 @@ export interface DevFacts {
   readonly resources: readonly string[];
 }
 
+/** What the demo is told. */
 export interface DemoConfig {
   /** Leave everything running until a signal. */
   readonly keep: boolean;

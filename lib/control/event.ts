@@ -13,6 +13,7 @@ export interface EventPath {
   readonly rttMs: number | undefined;
 }
 
+/** What `fz run` tells programs. */
 export type ClientRunEvent =
   | { readonly event: "portal-connected" }
   | { readonly event: "portal-lost"; readonly reason: string }
@@ -40,6 +41,7 @@ export type ClientRunEvent =
   | { readonly event: "path-changed"; readonly gatewayId: string; readonly path: EventPath }
   | { readonly event: "disconnected"; readonly gatewayId: string; readonly reason: string };
 
+/** What `fz gateway` tells programs. */
 export type GatewayRunEvent =
   | { readonly event: "portal-connected" }
   | { readonly event: "portal-lost"; readonly reason: string }
@@ -48,11 +50,13 @@ export type GatewayRunEvent =
   | { readonly event: "client-connected"; readonly clientId: string; readonly path: EventPath }
   | { readonly event: "client-removed"; readonly clientId: string; readonly reason: string };
 
+/** What `fz relay` tells programs. */
 export type RelayRunEvent =
   | { readonly event: "portal-connected" }
   | { readonly event: "portal-lost"; readonly reason: string }
   | { readonly event: "ready"; readonly listening: readonly string[] };
 
+/** What `fz portal` tells programs. */
 export type PortalRunEvent =
   | { readonly event: "ready"; readonly listening: string; readonly adminSocket: string | undefined }
   | {
@@ -63,6 +67,7 @@ export type PortalRunEvent =
   }
   | { readonly event: "peer-left"; readonly role: "client" | "gateway" | "relay"; readonly id: string };
 
+/** What any role tells programs. */
 export type RunEvent =
   | ClientRunEvent
   | GatewayRunEvent

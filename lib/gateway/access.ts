@@ -18,6 +18,7 @@ import type { GatewayNode } from "./node_port.ts";
 import type { PortalOutbox } from "./outbox.ts";
 import type { PeerTable } from "./peer_table.ts";
 
+/** Who is concerned when access begins or ends. */
 export interface AccessOptions {
   readonly node: GatewayNode;
   readonly peers: PeerTable;

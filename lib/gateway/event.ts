@@ -9,6 +9,7 @@ export type RevocationReason = "rejected" | "expired" | "not-listed";
 /** Why a client is forgotten. */
 export type ClientRemovalReason = "goodbye" | "no-resources" | "shutdown";
 
+/** Something that happened to a gateway. */
 export type GatewayEvent =
   /** The portal gave us (new) tunnel addresses: the device must have them before packets flow. */
   | { readonly type: "interface"; readonly ipv4: IpAddress; readonly ipv6: IpAddress }

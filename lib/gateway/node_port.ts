@@ -2,6 +2,7 @@
 
 import type { Node } from "../node/node.ts";
 
+/** The part of `Node` that gateways use. */
 export type GatewayNode = Pick<
   Node,
   | "setRelays"

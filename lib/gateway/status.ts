@@ -5,6 +5,7 @@ import type { WallClock } from "../base/time.ts";
 import type { NodeStatus } from "../node/node.ts";
 import type { ClientPeer, TunnelAddresses } from "./client_peer.ts";
 
+/** What there is to know about a gateway. */
 export interface GatewayStatus {
   /** Undefined before the portal's first word. */
   readonly addresses: TunnelAddresses | undefined;
@@ -14,6 +15,7 @@ export interface GatewayStatus {
   readonly drops: Readonly<Record<string, number>>;
 }
 
+/** What there is to know about a client of a gateway. */
 export interface ClientStatus {
   readonly id: string;
   readonly ipv4: IpAddress;

@@ -21,11 +21,13 @@ import { CandidatePair } from "./pair.ts";
 import { candidatePriority, checkPriority, localPreference, pairPriority } from "./priority.ts";
 import type { CheckSchedule, IceProfile } from "./profile.ts";
 
+/** What one side signs its peer's checks with (RFC 8445 §5.3). */
 export interface IceCredentials {
   readonly username: string;
   readonly password: string;
 }
 
+/** What an agent is made of. */
 export interface IceAgentOptions {
   readonly controlling: boolean;
   readonly localCredentials: IceCredentials;

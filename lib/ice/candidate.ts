@@ -6,6 +6,7 @@
 import { IpAddress, SocketAddress } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
+/** Where an address comes from (RFC 8445 §5.1.1). */
 export type CandidateKind = "host" | "serverReflexive" | "peerReflexive" | "relayed";
 
 /** An address at which an agent may be reached. */

@@ -9,6 +9,7 @@ import { type Duration, type Instant, seconds } from "../base/time.ts";
 import type { Candidate } from "./candidate.ts";
 import { checkDelay, type CheckSchedule } from "./profile.ts";
 
+/** How far the check of a pair has come (RFC 8445 §6.1.2.6). */
 export type PairState = "in-progress" | "succeeded" | "failed";
 
 export class CandidatePair {

@@ -6,12 +6,14 @@
 
 import { type Duration, seconds } from "../base/time.ts";
 
+/** How often a pair is checked, and when it has failed. */
 export interface CheckSchedule {
   readonly initialDelay: Duration;
   readonly maxDelay: Duration;
   readonly maxChecks: number;
 }
 
+/** How a role checks its pairs. */
 export interface IceProfile {
   /** While packets flow. */
   readonly active: CheckSchedule;

@@ -53,6 +53,7 @@ export type ConnectionState = "connecting" | "connected" | "idle" | "failed";
 /** Why a connection failed: no path was found or the last one died; or the peer answers no handshake. */
 export type FailureReason = "no-path" | "no-handshake";
 
+/** What a connection tells its node. */
 export type ConnectionEvent =
   | { readonly type: "candidate"; readonly candidate: string }
   | { readonly type: "candidate-invalidated"; readonly candidate: string }

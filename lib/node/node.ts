@@ -37,6 +37,7 @@ import type { RelayConfig } from "./relay_config.ts";
 import { Relays, type RelayStatus } from "./relays.ts";
 import { Schedule } from "./schedule.ts";
 
+/** What a node is made of. */
 export interface NodeOptions {
   readonly profile: "client" | "gateway";
   readonly keyPair: KeyPair;
@@ -47,6 +48,7 @@ export interface NodeOptions {
   readonly log: Log;
 }
 
+/** What a node tells its owner. */
 export type NodeEvent =
   /** To be signalled to the peer. */
   | { readonly type: "candidate"; readonly peerId: string; readonly candidate: string }
@@ -65,6 +67,7 @@ export interface ReceivedPacket {
   readonly packet: Uint8Array;
 }
 
+/** What there is to know about a connection. */
 export interface ConnectionStatus {
   readonly peerId: string;
   readonly state: ConnectionState;
@@ -74,6 +77,7 @@ export interface ConnectionStatus {
   readonly txBytes: number;
 }
 
+/** What there is to know about a node. */
 export interface NodeStatus {
   readonly connections: readonly ConnectionStatus[];
   readonly relays: readonly RelayStatus[];

@@ -14,6 +14,7 @@ import { Allocation, type Relay } from "../turn/client.ts";
 import type { AllocationInput } from "../turn/allocation_event.ts";
 import type { RelayConfig } from "./relay_config.ts";
 
+/** What the relays of a node tell it. */
 export type RelaysEvent =
   /** An address to offer to all peers. */
   | { readonly type: "candidate"; readonly candidate: LocalCandidate }
@@ -23,6 +24,7 @@ export type RelaysEvent =
   /** No relay is left that could be used without news from the portal. */
   | { readonly type: "exhausted" };
 
+/** What there is to know about a relay. */
 export interface RelayStatus {
   readonly id: string;
   readonly state: Allocation["state"];

@@ -12,6 +12,7 @@ export interface Requester {
   readonly remoteIp: IpAddress | undefined;
 }
 
+/** Whether somebody may use a resource, and until when. */
 export type Access =
   | { readonly type: "allowed"; readonly policy: Policy; readonly expiresAt: number }
   | { readonly type: "forbidden"; readonly violatedProperties: readonly string[] }

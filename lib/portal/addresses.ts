@@ -6,6 +6,7 @@ import { below, type Rng } from "../base/rng.ts";
 
 /** Each device has one address of each. */
 export const TUNNEL_NETWORK_4 = IpNetwork.from("100.64.0.0/11");
+/** Where devices get their IPv6 addresses from. */
 export const TUNNEL_NETWORK_6 = IpNetwork.from("fd00:2021:1111::/107");
 
 /** Networks that no resource and no resolver may lie in. */

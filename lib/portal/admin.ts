@@ -33,6 +33,7 @@ import {
   putToken,
 } from "./upsert.ts";
 
+/** A request to the admin API. */
 export interface AdminRequest {
   readonly method: string;
   /** Such as "/v1/resources/Wiki", decoded. */
@@ -41,6 +42,7 @@ export interface AdminRequest {
   readonly body: unknown;
 }
 
+/** Its answer. */
 export interface AdminAnswer {
   readonly status: number;
   readonly body: unknown;

@@ -23,6 +23,7 @@ export interface UpgradeRequest {
   readonly remoteIp: IpAddress | undefined;
 }
 
+/** How an upgrade is refused. */
 export interface Refusal {
   readonly type: "refuse";
   readonly status: number;

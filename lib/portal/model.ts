@@ -17,8 +17,10 @@ export interface Tables {
   readonly authorizations: Authorization;
 }
 
+/** The name of a table. */
 export type TableName = keyof Tables;
 
+/** The names of all tables. */
 export const TABLE_NAMES: readonly TableName[] = [
   "accounts",
   "sites",
@@ -32,6 +34,7 @@ export const TABLE_NAMES: readonly TableName[] = [
   "authorizations",
 ];
 
+/** An organisation: everything else belongs to one. */
 export interface Account {
   readonly id: string;
   readonly slug: string;
@@ -44,18 +47,21 @@ export interface Account {
   readonly isDisabled: boolean;
 }
 
+/** Which resolvers an account prescribes. */
 export type AccountDns =
   /** The client's own resolvers. */
   | { readonly type: "system" }
   | { readonly type: "custom"; readonly servers: readonly string[] }
   | { readonly type: "secure"; readonly provider: "google" | "quad9" | "cloudflare" | "opendns" };
 
+/** A place with gateways. */
 export interface Site {
   readonly id: string;
   readonly accountId: string;
   readonly name: string;
 }
 
+/** A user or a service account. */
 export interface Actor {
   readonly id: string;
   readonly accountId: string;
@@ -65,6 +71,7 @@ export interface Actor {
   readonly isDisabled: boolean;
 }
 
+/** Actors that policies speak of together. */
 export interface Group {
   readonly id: string;
   readonly accountId: string;
@@ -73,6 +80,7 @@ export interface Group {
   readonly isEveryone: boolean;
 }
 
+/** That an actor is in a group. */
 export interface Membership {
   readonly id: string;
   readonly accountId: string;
@@ -80,6 +88,7 @@ export interface Membership {
   readonly actorId: string;
 }
 
+/** Something that can be reached. */
 export interface Resource {
   readonly id: string;
   readonly accountId: string;
@@ -96,6 +105,7 @@ export interface Resource {
   readonly deviceIds: readonly string[];
 }
 
+/** A kind of traffic that a resource allows, as on the wire. */
 export type ResourceFilter =
   | { readonly protocol: "icmp" }
   | {
@@ -137,6 +147,7 @@ export type Condition =
   }
   | { readonly property: "client_verified"; readonly operator: "is"; readonly values: readonly string[] };
 
+/** What a peer signs in with. */
 export interface Token {
   readonly id: string;
   readonly accountId: string;

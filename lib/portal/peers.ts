@@ -31,6 +31,7 @@ interface RelayedPeer extends Peer {
   readonly sentRelays: Set<string>;
 }
 
+/** A client that is connected. */
 export interface ClientPeer extends RelayedPeer {
   readonly role: "client";
   /** What the client was last told: JSON of each resource and of its interface. */
@@ -38,11 +39,13 @@ export interface ClientPeer extends RelayedPeer {
   sentInterface: string;
 }
 
+/** A gateway that is connected. */
 export interface GatewayPeer extends RelayedPeer {
   readonly role: "gateway";
   sentSlug: string;
 }
 
+/** A relay that is connected. */
 export interface RelayPeer extends Peer {
   readonly role: "relay";
   readonly name: string | undefined;
@@ -54,6 +57,7 @@ export interface RelayPeer extends Peer {
   stampSecret: string;
 }
 
+/** Whoever is connected. */
 export type AnyPeer = ClientPeer | GatewayPeer | RelayPeer;
 
 /** The joined peers: clients and gateways by device id, relays by relay id. */

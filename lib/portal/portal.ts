@@ -38,6 +38,7 @@ import { RelayDesk } from "./relay_desk.ts";
 import { Updates } from "./updates.ts";
 import { parseUserAgent } from "./user_agent.ts";
 
+/** What a portal is made of. */
 export interface PortalOptions {
   readonly directory: Directory;
   readonly rng: Rng;

@@ -19,6 +19,7 @@ import { lineAt, linesOf } from "./json_lines.ts";
 import type { Account, Token } from "./model.ts";
 import { putAccount, putActor, putGroup, putPolicy, putResource, putSite, putToken } from "./upsert.ts";
 
+/** A seed file. */
 export const Seed = v.strictObject({
   account: AccountInput,
   sites: v.optional(v.array(SiteInput), []),

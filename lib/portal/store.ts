@@ -2,6 +2,7 @@
 
 import type { TableName, Tables } from "./model.ts";
 
+/** Where records live. */
 export interface PortalStore {
   /** Returns every record of `table`. */
   all<T extends TableName>(table: T): readonly Tables[T][];

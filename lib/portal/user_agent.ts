@@ -1,5 +1,6 @@
 /** What a peer's User-Agent says. portal-protocol §1.2, §9.3. */
 
+/** What a peer says it is. */
 export interface PeerSoftware {
   readonly component: string;
   /** Three-part semantic version, without suffix. */

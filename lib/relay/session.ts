@@ -11,6 +11,7 @@ import type { Instant, WallClock } from "../base/time.ts";
 import { TurnServer, type TurnServerOptions } from "../turn/server.ts";
 import type { RelayInbound, RelayJoin } from "../wire/portal/relay.ts";
 
+/** What a relay is made of. */
 export interface RelaySessionOptions {
   /** The addresses that peers see; at least one. */
   readonly publicAddress: { readonly 4?: IpAddress | undefined; readonly 6?: IpAddress | undefined };

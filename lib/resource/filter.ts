@@ -8,6 +8,7 @@ export type Filter =
   | { readonly protocol: "icmp" }
   | { readonly protocol: "tcp" | "udp"; readonly ports: PortRange };
 
+/** Ports from `first` to `last`, both included. */
 export interface PortRange {
   readonly first: number;
   readonly last: number;

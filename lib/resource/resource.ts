@@ -5,6 +5,7 @@ import type { ClientResource } from "../wire/portal/client.ts";
 import type { GatewayResource } from "../wire/portal/gateway.ts";
 import { filterFromWire, FilterSet, PERMIT_ALL } from "./filter.ts";
 
+/** Something that can be reached, as clients know it. */
 export type Resource = DnsResource | CidrResource | InternetResource | StaticDevicePool | DynamicDevicePool;
 
 /** Where a resource is: the group of gateways that serve it. */
@@ -33,6 +34,7 @@ export interface DnsResource extends Common {
   readonly ipStack: IpStack;
 }
 
+/** A network. */
 export interface CidrResource extends Common {
   readonly type: "cidr";
   readonly network: IpNetwork;
@@ -50,6 +52,7 @@ export interface StaticDevicePool extends Common {
   readonly devices: readonly PoolDevice[];
 }
 
+/** A device of another user. */
 export interface PoolDevice {
   readonly clientId: string;
   readonly ipv4: IpAddress;

@@ -17,6 +17,7 @@ const REASONS = {
   508: "Insufficient Capacity",
 } as const;
 
+/** The code of an error that the server answers with. */
 export type ErrorCode = keyof typeof REASONS;
 
 /** Returns the part of `request` that may be kept. */

@@ -10,6 +10,7 @@ import { Attribute, type StunMessage } from "../wire/stun.ts";
 import { longTermKey, parseRelayUsername, relayPassword } from "./auth.ts";
 import { Nonces } from "./nonces.ts";
 
+/** What is to be done with a request. */
 export type Verdict =
   | { readonly type: "granted"; readonly username: string; readonly key: Uint8Array }
   /** To be answered with REALM and `nonce`, signed if there is a `key`. */
@@ -22,6 +23,7 @@ export type Verdict =
   /** Not worth an answer. */
   | { readonly type: "silence" };
 
+/** What credentials are checked against. */
 export interface AuthenticatorOptions {
   /** The relay's secret, as text: what the portal was told. */
   readonly secret: string;

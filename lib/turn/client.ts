@@ -38,6 +38,7 @@ export interface Relay {
   readonly password: string;
 }
 
+/** What an allocation is made of. */
 export interface AllocationOptions {
   readonly relay: Relay;
   readonly rng: Rng;

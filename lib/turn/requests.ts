@@ -4,6 +4,7 @@ import { Attribute, Method, StunWriter } from "../wire/stun.ts";
 import { addAdditionalIpv6, addChannelNumber, addRequestedTransport } from "../wire/turn.ts";
 import type { Channel } from "./channels.ts";
 
+/** Something that we want from a relay. */
 export type Request =
   /** Unauthenticated. Repeated with the same `id`: nothing in it can change. */
   | { readonly type: "binding"; readonly id: Uint8Array }

@@ -30,6 +30,7 @@ import { Authenticator, type Verdict } from "./authenticator.ts";
 import { familiesOf, type ServerAllocation, ServerAllocations } from "./server_allocations.ts";
 import { ServerChannels } from "./server_channels.ts";
 
+/** What a server is made of. */
 export interface TurnServerOptions {
   /** The addresses that peers see; at least one. */
   readonly publicAddress: { readonly 4?: IpAddress | undefined; readonly 6?: IpAddress | undefined };

@@ -6,6 +6,7 @@ import { below, type Rng } from "../base/rng.ts";
 import type { Instant } from "../base/time.ts";
 import type { ServerChannels } from "./server_channels.ts";
 
+/** An allocation as the server keeps it. */
 export interface ServerAllocation {
   /** The client's socket as we see it: what identifies the allocation (RFC 8656 §3.2). */
   readonly client: SocketAddress;

@@ -3,6 +3,7 @@
 import type { AddressKey, SocketAddress } from "../base/ip.ts";
 import { type Instant, minutes } from "../base/time.ts";
 
+/** A channel as the server keeps it. */
 export interface ServerChannel {
   readonly number: number;
   readonly peer: SocketAddress;

@@ -11,6 +11,7 @@ import { GsoType, VIRTIO_HEADER_LENGTH, VirtioFlag, type VirtioHeader, writeVirt
 /** Takes one frame, virtio header first: `length` bytes at `offset` of the memory. */
 export type FrameHandler = (offset: number, length: number) => void;
 
+/** What a coalescer works with. */
 export interface CoalescerOptions {
   readonly memory: Uint8Array;
   /** Where in `memory` the `COALESCER_MEMORY` bytes start that the coalescer has for itself; a multiple of 16. */

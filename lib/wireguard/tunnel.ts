@@ -30,6 +30,7 @@ import { FORGED, REPLAYED, Session, SessionSet, TOO_LONG } from "./session.ts";
 import { isLaterTimestamp, TIMESTAMP_LENGTH, TimestampSource } from "./tai64n.ts";
 import { TimerState, type TunnelTimers } from "./timers.ts";
 
+/** What a tunnel is made of. */
 export interface TunnelOptions {
   /** Our X25519 keys and the peer's, 32 bytes each. */
   readonly staticPrivateKey: Uint8Array;
@@ -58,6 +59,7 @@ export type Decapsulated =
   | { readonly type: "handshake" }
   | { readonly type: "dropped"; readonly reason: DropReason };
 
+/** Why a message was not taken. */
 export type DropReason =
   | "not-wireguard"
   | "unknown-session"
@@ -68,12 +70,14 @@ export type DropReason =
   | "unknown-peer"
   | "unexpected";
 
+/** What a tunnel tells its owner. */
 export type TunnelEvent =
   /** A new session carries what we send from now on. */
   | { readonly type: "session-established"; readonly isInitiator: boolean }
   /** Handshakes went unanswered, or no session was made for long: all keys are gone. */
   | { readonly type: "expired" };
 
+/** What a tunnel has done so far. */
 export interface TunnelStats {
   /** When the session that carries what we send was established. */
   readonly lastHandshakeAt: Instant | undefined;

@@ -105,6 +105,7 @@ export const ClientResource = withAlias(
   v.variant("type", [DnsResource, CidrResource, InternetResource, StaticDevicePool, DynamicDevicePool]),
 );
 
+/** The portal's first word to a client. */
 export const ClientInit = v.object({
   interface: ClientInterface,
   resources: lenientList(ClientResource),

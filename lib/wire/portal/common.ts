@@ -92,8 +92,11 @@ export const UnixSeconds = v.pipe(v.number(), v.minValue(0), v.maxValue(8.64e12)
 /** 32 bytes as padded base64. */
 export const Key = v.pipe(v.string(), v.length(44), v.check((text) => fromBase64(text)?.length === 32));
 
+/** An IP address. */
 export const IpText = v.pipe(v.string(), v.check((text) => IpAddress.parse(text) !== undefined));
+/** An IPv4 address. */
 export const Ipv4Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 4));
+/** An IPv6 address. */
 export const Ipv6Text = v.pipe(v.string(), v.check((text) => IpAddress.parse(text)?.family === 6));
 const SocketAddressText = v.pipe(
   v.string(),
@@ -136,6 +139,7 @@ export const Filters = v.pipe(
   v.transform(({ filters }) => filters),
 );
 
+/** Where gateways stand. */
 export const Site = v.object({ id: Id, name: v.string() });
 
 /** An attribute of a STUN message is made of each: RFC 8839 §5.4 sets the longest, and nobody signs with nothing. */
@@ -158,6 +162,7 @@ export const Relay = v.variant("type", [
   v.object({ type: v.literal("stun"), id: Id, addr: SocketAddressText }),
 ]);
 
+/** Relays that went and relays that came. */
 export const RelaysPresence = v.object({
   disconnected_ids: lenientList(Id),
   connected: lenientList(Relay),
@@ -166,14 +171,17 @@ export const RelaysPresence = v.object({
 /** "`client_id` may access `resource_id` until `expires_at`." */
 export const Authorization = v.object({ client_id: Id, resource_id: Id, expires_at: UnixSeconds });
 
+/** Whose access to what. */
 export const AccessReference = v.object({ client_id: Id, resource_id: Id });
 
+/** Where and how often peers shall tell what passed. */
 export const FlowLogs = v.object({
   api_url: v.string(),
   upload_interval_secs: v.number(),
   upload_batch_size: v.number(),
 });
 
+/** What a peer can do besides. */
 export const SnownetCapabilities = v.object({ iceless: v.nullish(v.boolean(), false) });
 
 /** SDP `candidate:` lines. Not parsed here: bad ones are the agent's to skip. An agent has fewer than so many. */
@@ -191,6 +199,7 @@ export const SearchDomain = v.pipe(
   }),
 );
 
+/** A payload that says nothing. */
 export const Empty = v.pipe(v.unknown(), v.transform((): Record<string, never> => ({})));
 
 export type Filter = v.InferOutput<typeof Filter>;

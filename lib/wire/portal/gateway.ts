@@ -51,6 +51,7 @@ export const GatewayResource = v.variant("type", [
   v.object({ type: v.literal("internet"), id: Id }),
 ]);
 
+/** The portal's first word to a gateway. */
 export const GatewayInit = v.object({
   interface: v.object({ ipv4: Ipv4Text, ipv6: Ipv6Text }),
   account_slug: absent(v.string()),
