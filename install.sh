@@ -229,7 +229,7 @@ install_commands() {
 [ -e '$clone/main.ts' ] || { echo "fz: the clone it was installed from is gone: $clone" >&2; exit 1; }
 DENO_DIR='$prefix/cache' DENO_NO_UPDATE_CHECK=1
 export DENO_DIR DENO_NO_UPDATE_CHECK
-exec '$deno' run --quiet --no-prompt --allow-all --frozen --config '$clone/deno.json' '$clone/main.ts' "\$@"
+exec '$deno' run --quiet --no-prompt --allow-all --frozen --v8-flags=--max-semi-space-size=1 --config '$clone/deno.json' '$clone/main.ts' "\$@"
 TEXT
   put "$temporary/fz" "$bin/fz"
   [ "$dev" = yes ] || return 0
