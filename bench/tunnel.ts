@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { isIsolated, runIsolated } from "../io/lab/isolation.ts";
 import { inLab } from "../io/lab/lab.ts";
 import { Network } from "../tests/e2e/support/network.ts";
+import { Bystanders, describeMachine } from "./tunnel/machine.ts";
 import { startTunnel, type TunnelUnderTest } from "./tunnel/peers.ts";
 import { type Figures, summarise, table } from "./tunnel/report.ts";
 import { type Sample, sample } from "./tunnel/sample.ts";
@@ -27,7 +28,8 @@ const { values: options } = parseArgs({
 if (isIsolated()) await inLab(run);
 else {
   const own = [Deno.execPath(), "run", "-A", "--quiet", import.meta.filename!, ...Deno.args];
-  Deno.exit(await runIsolated(own));
+  // As the installed command is started.
+  Deno.exit(await runIsolated(own, { env: { DENO_V8_FLAGS: "--max-semi-space-size=1" } }));
 }
 
 async function run(lab: Parameters<typeof Network.start>[0]): Promise<void> {
@@ -40,6 +42,7 @@ async function run(lab: Parameters<typeof Network.start>[0]): Promise<void> {
   }
   const samples = new Map<string, Sample[]>(tunnels.map(({ name }) => [name, []]));
   const where = { client: network.client, server: network.host("gateway-1") };
+  const bystanders = new Bystanders();
   for (let round = 1; round <= Number(options.rounds); round++) {
     for (const tunnel of tunnels) {
       const result = await sample(tunnel, {
@@ -56,5 +59,12 @@ async function run(lab: Parameters<typeof Network.start>[0]): Promise<void> {
     }
   }
   const figures: Figures[] = tunnels.map(({ name, version }) => summarise(name, version, samples.get(name)!));
-  console.log(options.json ? JSON.stringify({ schema: 1, figures }, undefined, 2) : table(figures));
+  const machine = describeMachine();
+  const others = bystanders.share;
+  if (options.json) {
+    console.log(JSON.stringify({ schema: 1, machine, others, figures }, undefined, 2));
+    return;
+  }
+  console.log(table(figures));
+  console.log(`\n${machine}; other programs took ${(100 * others).toFixed(0)} % of its CPU time.`);
 }
