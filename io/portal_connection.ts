@@ -43,7 +43,6 @@ export interface PortalConnectionOptions {
   /** PEM certificates to trust instead of the built-in ones. */
   readonly trust?: readonly string[];
   readonly maxPartitionTime?: Duration;
-  readonly initialBudget?: Duration;
   readonly userAgent?: string;
   readonly log?: Log;
 }
@@ -74,7 +73,6 @@ export class PortalConnection {
       wallClock: readWallClock(),
       log: this.#log,
       ...(options.maxPartitionTime === undefined ? {} : { maxPartitionTime: options.maxPartitionTime }),
-      ...(options.initialBudget === undefined ? {} : { initialBudget: options.initialBudget }),
     });
   }
 

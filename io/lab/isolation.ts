@@ -18,8 +18,6 @@ export function isIsolated(): boolean {
 export interface IsolatedOptions {
   /** Variables added to the environment of the command. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Signals that are passed on to the command; this process then waits for its end. */
-  readonly forward?: readonly Deno.Signal[];
   /**
    * Gives the command a line on standard input, in place of ours: the process id by which the outside knows the first
    * process inside, whose namespaces others may then enter.
@@ -27,9 +25,11 @@ export interface IsolatedOptions {
   readonly tellPid?: boolean;
 }
 
+const PASSED_ON: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /**
- * Runs `command` isolated, with this process's standard streams, and returns its exit code. SIGINT and SIGTERM are
- * passed on. Throws `Fault` "privilege" that names the setting in the way where the kernel forbids it.
+ * Runs `command` isolated, with this process's standard streams, and returns its exit code. Signals that end
+ * it are passed on. Throws `Fault` "privilege" that names the setting in the way where the kernel forbids it.
  */
 export async function runIsolated(
   command: readonly string[],
@@ -42,8 +42,7 @@ export async function runIsolated(
     env: { ...options.env, [MARK]: "1", PATH: toolPath() },
     stdin: options.tellPid ? "piped" : "inherit",
   }).spawn();
-  const forward = options.forward ?? ["SIGINT", "SIGTERM", "SIGHUP"];
-  const listeners = forward.map((signal) => {
+  const listeners = PASSED_ON.map((signal) => {
     const listener = () => passOn(child.pid, signal);
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);

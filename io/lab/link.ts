@@ -48,13 +48,6 @@ export class Interface {
   async up(): Promise<void> {
     await this.host.must(["ip", "link", "set", this.name, "up"]);
   }
-
-  /** Delays and loses packets that leave by this interface. Needs the kernel's netem. */
-  async impair(options: { delayMs?: number; jitterMs?: number; lossPercent?: number }): Promise<void> {
-    const { delayMs = 0, jitterMs = 0, lossPercent = 0 } = options;
-    const args = ["delay", `${delayMs}ms`, `${jitterMs}ms`, "loss", `${lossPercent}%`];
-    await this.host.must(["tc", "qdisc", "replace", "dev", this.name, "root", "netem", ...args]);
-  }
 }
 
 /** Names are new in the whole isolation: the kernel takes links of a host that is gone down some time later. */

@@ -39,8 +39,6 @@ export interface PortalChannelOptions {
   readonly rng: Rng;
   /** How long a joined channel that broke may try to come back before it gives up. Undefined: for ever. */
   readonly maxPartitionTime?: Duration;
-  /** How long the very first join may take, retries included. Default 15 s. */
-  readonly initialBudget?: Duration;
   /** Lets a `Retry-After` date be understood when the answer has no `Date` header. */
   readonly wallClock?: WallClock;
   readonly log?: Log;
@@ -98,7 +96,6 @@ export class PortalChannel {
   readonly #log: Log;
   readonly #wallClock: WallClock | undefined;
   readonly #maxPartitionTime: Duration | undefined;
-  readonly #initialBudget: Duration;
   #state: State;
   #everJoined = false;
   /** Of the current outage: when its current attempt began, the time it cost so far, and the next delay. */
@@ -121,7 +118,6 @@ export class PortalChannel {
     this.#log = options.log ?? silentLog;
     this.#wallClock = options.wallClock;
     this.#maxPartitionTime = options.maxPartitionTime;
-    this.#initialBudget = options.initialBudget ?? INITIAL_BUDGET;
     this.#attemptSince = options.now;
     this.#state = { type: "waiting", until: options.now };
     this.#dial(options.now);
@@ -366,7 +362,7 @@ export class PortalChannel {
     const delay = options.retryAfter ?? this.#nextDelay();
     if (options.retryAfter === undefined) {
       this.#spent += attempt + delay;
-      const budget = this.#everJoined ? this.#maxPartitionTime : this.#initialBudget;
+      const budget = this.#everJoined ? this.#maxPartitionTime : INITIAL_BUDGET;
       if (budget !== undefined && this.#spent > budget) {
         return this.#end(
           new Fault("unreachable", `Cannot reach the portal: ${reason}`, {
@@ -425,6 +421,7 @@ const JOIN_LIMIT = seconds(5);
 const HEARTBEAT_INTERVAL = seconds(10);
 const MAX_UNANSWERED_BEATS = 3;
 const MAX_REJOINS = 5;
+/** How long the very first join may take, retries included. */
 const INITIAL_BUDGET = seconds(15);
 const INITIAL_DELAY = seconds(1);
 const FIRST_DELAY = seconds(0.5);
