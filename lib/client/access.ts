@@ -8,17 +8,17 @@ import type { Datagram } from "../base/datagram.ts";
 import { IpAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Instant } from "../base/time.ts";
+import type { Outbox } from "../channel/outbox.ts";
 import type { ProxyIps } from "../dns/proxy_ips.ts";
 import type { PathInfo } from "../node/path.ts";
 import type { IpPacket } from "../wire/ip.ts";
 import { type ControlMessage, encodeControl } from "../wire/p2p_control.ts";
-import type { ClientInboundPayload } from "../wire/portal/client.ts";
+import type { ClientInboundPayload, ClientOutbound } from "../wire/portal/client.ts";
 import { Authorizations, type Waiting } from "./authorizations.ts";
 import { DnsResourceNat } from "./dns_resource_nat.ts";
 import type { Question } from "./dns_replies.ts";
 import type { ClientEvent, GatewayLossReason } from "./event.ts";
 import type { ClientNode } from "./node_port.ts";
-import type { Outbox } from "./outbox.ts";
 import { type GatewayIdentity, type GatewayPeer, Peers } from "./peers.ts";
 import { EVERYWHERE, type Resources } from "./resources.ts";
 import type { RoutedResource } from "./router.ts";
@@ -29,7 +29,7 @@ export interface AccessContext {
   readonly node: ClientNode;
   readonly resources: Resources;
   readonly proxyIps: ProxyIps;
-  readonly outbox: Outbox;
+  readonly outbox: Outbox<ClientOutbound>;
   readonly log: Log;
   readonly emit: (event: ClientEvent) => void;
   /** Sends a packet that waited as if it came from the TUN device just now. */
@@ -232,7 +232,7 @@ export class Access {
     const saysGoodbye = reason === "unused" || reason === "shutdown" || reason === "reset";
     if (saysGoodbye) node.sayGoodbye(gatewayId, GOODBYE, now);
     else node.closeConnection(gatewayId, now);
-    outbox.forgetGateway(gatewayId);
+    outbox.forgetPeer(gatewayId);
     if (peer === undefined) return;
     this.nat.removeGateway(gatewayId);
     this.sites.handleGone(peer.siteId, gatewayId);

@@ -9,6 +9,7 @@ import { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { Ring } from "../base/ring.ts";
 import { earliest, type Instant, type Wake } from "../base/time.ts";
+import { Outbox, type OwnCandidates } from "../channel/outbox.ts";
 import { ProxyIps } from "../dns/proxy_ips.ts";
 import { StubResolver } from "../dns/stub_resolver.ts";
 import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
@@ -23,7 +24,6 @@ import type { ClientEvent, InterfaceConfig } from "./event.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { interfaceConfig, type OwnInterface, parseInterface } from "./interface.ts";
 import type { ClientNode } from "./node_port.ts";
-import { Outbox } from "./outbox.ts";
 import { type ResourceChange, Resources } from "./resources.ts";
 import { PEER_RANGES, Router } from "./router.ts";
 import { type ClientStatus, gatewayStatuses, resourceStatuses } from "./status.ts";
@@ -46,7 +46,7 @@ export interface ClientSessionOptions extends Omit<NodeOptions, "profile"> {
 export class ClientSession {
   readonly #log: Log;
   readonly #node: ClientNode;
-  readonly #outbox = new Outbox();
+  readonly #outbox = new Outbox<ClientOutbound>(candidatesMessage);
   readonly #proxyIps = new ProxyIps();
   readonly #stub = new StubResolver(this.#proxyIps);
   readonly #resources = new Resources(this.#stub);
@@ -372,7 +372,7 @@ export class ClientSession {
         if (this.#node.hasConnection(event.peerId)) return;
         return this.#access.dropGateway(event.peerId, "failed", event.reason, now);
       case "no-relays":
-        this.#outbox.send({ event: "no_relays", payload: {} });
+        this.#outbox.sendOnce({ event: "no_relays", payload: {} });
     }
   }
 
@@ -466,3 +466,8 @@ export class ClientSession {
 const MAX_QUEUED = 1024;
 /** Against parts that keep each other busy; what is left is done at the next call. */
 const MAX_ROUNDS = 10_000;
+
+function candidatesMessage({ peerId, isValid, candidates }: OwnCandidates): ClientOutbound {
+  const event = isValid ? "new_gateway_ice_candidates" : "invalidate_gateway_ice_candidates";
+  return { event, payload: { gateway_id: peerId, candidates } };
+}

@@ -8,21 +8,21 @@ import { fromBase64 } from "../base/bytes.ts";
 import { IpAddress } from "../base/ip.ts";
 import { Ring } from "../base/ring.ts";
 import { earliest, type Instant, seconds, type Wake, type WallClock } from "../base/time.ts";
+import type { Outbox } from "../channel/outbox.ts";
 import { resourceFromGatewayView } from "../resource/resource.ts";
 import { encodeControl } from "../wire/p2p_control.ts";
 import type { Authorization } from "../wire/portal/common.ts";
-import type { CreateAuthorization, GatewayResource } from "../wire/portal/gateway.ts";
+import type { CreateAuthorization, GatewayOutbound, GatewayResource } from "../wire/portal/gateway.ts";
 import type { ClientPeer } from "./client_peer.ts";
 import type { ClientRemovalReason, GatewayEvent, RevocationReason } from "./event.ts";
 import type { GatewayNode } from "./node_port.ts";
-import type { PortalOutbox } from "./outbox.ts";
 import type { PeerTable } from "./peer_table.ts";
 
 /** Who is concerned when access begins or ends. */
 export interface AccessOptions {
   readonly node: GatewayNode;
   readonly peers: PeerTable;
-  readonly portal: PortalOutbox;
+  readonly portal: Outbox<GatewayOutbound>;
   readonly wallClock: WallClock;
   readonly emit: (event: GatewayEvent) => void;
 }
@@ -30,7 +30,7 @@ export interface AccessOptions {
 export class Access {
   readonly #node: GatewayNode;
   readonly #peers: PeerTable;
-  readonly #portal: PortalOutbox;
+  readonly #portal: Outbox<GatewayOutbound>;
   readonly #wallClock: WallClock;
   readonly #emit: (event: GatewayEvent) => void;
   /** Grants that came before any relay did. */
@@ -62,7 +62,7 @@ export class Access {
       controlling: false,
     }, now);
     if (!outcome.ok) {
-      this.#portal.requestRelays();
+      this.#portal.sendOnce({ event: "no_relays", payload: {} });
       this.#waiting.push({ grant, until: now + CONFIRMATION_TIMEOUT });
       return;
     }
@@ -71,7 +71,7 @@ export class Access {
     const addresses = { ipv4: IpAddress.from(client.ipv4), ipv6: IpAddress.from(client.ipv6) };
     this.#peers.upsert(client.id, addresses).authorize(resource, expiresAt);
     // Candidates wait in the node until `settle`, so the client learns of the grant first.
-    this.#portal.confirm(grant.ref);
+    this.#portal.send({ event: "authorization_created", payload: { ref: grant.ref } });
     this.#emit({
       type: "client-authorized",
       clientId: client.id,

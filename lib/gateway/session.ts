@@ -11,6 +11,7 @@ import type { Log } from "../base/log.ts";
 import { Ring } from "../base/ring.ts";
 import type { Instant, Wake, WallClock } from "../base/time.ts";
 import { earliest, seconds } from "../base/time.ts";
+import { Outbox, type OwnCandidates } from "../channel/outbox.ts";
 import type { UpstreamOutcome, UpstreamQuery } from "../dns/upstream.ts";
 import type { ResolvedAddresses } from "../nat/proxy_map.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
@@ -26,7 +27,6 @@ import type { ResolveRequest } from "./domain_mapper.ts";
 import { DomainMapper } from "./domain_mapper.ts";
 import type { GatewayEvent } from "./event.ts";
 import type { GatewayNode } from "./node_port.ts";
-import { PortalOutbox } from "./outbox.ts";
 import { PeerTable } from "./peer_table.ts";
 import type { GatewayStatus } from "./status.ts";
 import { describeClient } from "./status.ts";
@@ -44,7 +44,7 @@ export class GatewaySession {
   readonly #peers = new PeerTable();
   readonly #mapper = new DomainMapper(this.#peers);
   readonly #dns: GatewayDnsServer;
-  readonly #portal = new PortalOutbox();
+  readonly #portal = new Outbox<GatewayOutbound>(candidatesMessage);
   readonly #access: Access;
   readonly #events = new Ring<GatewayEvent>(MAX_EVENTS);
   /** Packets of our own making for clients, sealed. */
@@ -300,10 +300,8 @@ export class GatewaySession {
     for (let event = this.#node.pollEvent(); event !== undefined; event = this.#node.pollEvent()) {
       switch (event.type) {
         case "candidate":
-          this.#portal.addCandidate(event.peerId, event.candidate);
-          break;
         case "candidate-invalidated":
-          this.#portal.addInvalidated(event.peerId, event.candidate);
+          this.#portal.signal(event.peerId, event.candidate, event.type === "candidate");
           break;
         case "connected":
           this.#events.push({ type: "client-connected", clientId: event.peerId, path: event.path });
@@ -316,7 +314,7 @@ export class GatewaySession {
           this.#events.push({ type: "client-disconnected", clientId: event.peerId, reason: event.reason });
           break;
         case "no-relays":
-          this.#portal.requestRelays();
+          this.#portal.sendOnce({ event: "no_relays", payload: {} });
           this.#events.push({ type: "no-relays" });
           break;
       }
@@ -367,3 +365,8 @@ export class GatewaySession {
 const MAX_EVENTS = 1024;
 const MAX_DATAGRAMS = 1024;
 const PEER_CHECK_INTERVAL = seconds(1);
+
+function candidatesMessage({ peerId, isValid, candidates }: OwnCandidates): GatewayOutbound {
+  const event = isValid ? "broadcast_ice_candidates" : "broadcast_invalidated_ice_candidates";
+  return { event, payload: { client_ids: [peerId], candidates } };
+}

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { IpAddress, SocketAddress } from "../../../lib/base/ip.ts";
-import { PortalOutbox } from "../../../lib/gateway/outbox.ts";
 import { isServiceAddress, isSpecialAddressAt } from "../../../lib/gateway/special_ranges.ts";
 import { decodeDnsQuery, encodeDnsAnswer, encodeDnsQuery, RecordType } from "../../../lib/wire/dns.ts";
 import { decodeControl, encodeControl } from "../../../lib/wire/p2p_control.ts";
@@ -227,20 +226,4 @@ Deno.test("isSpecialAddressAt knows the networks that are no part of the Interne
   for (const text of ["8.8.8.8", "172.32.0.1", "2001:4860::8888", "64:ff9b::8.8.8.8"]) {
     assert.ok(!isSpecial(text), text);
   }
-});
-
-Deno.test("PortalOutbox stays small while the portal is away, whatever the candidates do", () => {
-  const outbox = new PortalOutbox();
-  for (let count = 0; count < 100_000; count++) outbox.addCandidate("c1", `candidate:${count}`);
-  for (let count = 0; count < 100; count++) outbox.addCandidate("c2", "candidate:same");
-  outbox.handleJoined();
-  let messages = 0;
-  let last;
-  for (let next = outbox.poll(); next !== undefined; next = outbox.poll()) {
-    messages++;
-    last = next;
-    assert.ok("candidates" in next.payload && next.payload.candidates.length <= 64);
-  }
-  assert.equal(messages, 1024);
-  assert.deepEqual(last?.payload, { client_ids: ["c2"], candidates: ["candidate:same"] });
 });
