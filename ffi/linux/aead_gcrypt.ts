@@ -47,8 +47,6 @@ assert(version !== null, "libgcrypt tells its version");
 gcry_control(DISABLE_SECURE_MEMORY, 0);
 gcry_control(INITIALIZATION_FINISHED, 0);
 
-const { base } = arena;
-
 /** The provider. A handle is freed by `destroy` only. */
 export const gcryptProvider: CryptoProvider = {
   name: `libgcrypt ${Deno.UnsafePointerView.getCString(version)}`,
@@ -77,23 +75,23 @@ class GcryptAead extends NativeAead {
   }
 
   protected encrypt(source: number, target: number, length: number): void {
-    const size = BigInt(length);
+    const size = BigInt(length >>> 0);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
-      ? gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
-      : gcry_cipher_encrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
+      ? gcry_cipher_encrypt(this.#handle, arena.address(target), size, 0n, 0n)
+      : gcry_cipher_encrypt(this.#handle, arena.address(target), size, arena.address(source), size);
     assert(failure === 0, "libgcrypt encrypts");
-    gcry_cipher_gettag(this.#handle, base + BigInt(target + length), 16n);
+    gcry_cipher_gettag(this.#handle, arena.address(target + length), 16n);
   }
 
   protected decrypt(source: number, target: number, length: number): boolean {
-    const size = BigInt(length);
+    const size = BigInt(length >>> 0);
     gcry_cipher_setiv(this.#handle, nonceAddress, 12n);
     const failure = source === target
-      ? gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, 0n, 0n)
-      : gcry_cipher_decrypt(this.#handle, base + BigInt(target), size, base + BigInt(source), size);
+      ? gcry_cipher_decrypt(this.#handle, arena.address(target), size, 0n, 0n)
+      : gcry_cipher_decrypt(this.#handle, arena.address(target), size, arena.address(source), size);
     assert(failure === 0, "libgcrypt decrypts");
     // It decrypts before it knows the tag: nothing may leave before this comparison.
-    return gcry_cipher_checktag(this.#handle, base + BigInt(source + length), 16n) === 0;
+    return gcry_cipher_checktag(this.#handle, arena.address(source + length), 16n) === 0;
   }
 }

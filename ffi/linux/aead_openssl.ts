@@ -51,8 +51,6 @@ const writtenAddress = arena.address(arena.allocate(16));
 /** Where the final calls may write; they write nothing for a stream cipher. */
 const nowhereAddress = arena.address(arena.allocate(16));
 
-const { base } = arena;
-
 /** The provider. Contexts are freed by `destroy` only. */
 export const opensslProvider: CryptoProvider = {
   name: `libcrypto ${Deno.UnsafePointerView.getCString(version)}`,
@@ -90,22 +88,22 @@ class OpensslAead extends NativeAead {
     const context = this.#sealing;
     EVP_EncryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
     const isSealed =
-      EVP_EncryptUpdate(context, base + BigInt(target), writtenAddress, base + BigInt(source), length) ===
+      EVP_EncryptUpdate(context, arena.address(target), writtenAddress, arena.address(source), length) ===
         1 &&
       EVP_EncryptFinal_ex(context, nowhereAddress, writtenAddress) === 1;
     assert(isSealed, "libcrypto encrypts");
-    EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG_LENGTH, base + BigInt(target + length));
+    EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG_LENGTH, arena.address(target + length));
   }
 
   protected decrypt(source: number, target: number, length: number): boolean {
     const context = this.#opening;
     EVP_DecryptInit_ex(context, 0n, 0n, 0n, nonceAddress);
-    EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG_LENGTH, base + BigInt(source + length));
+    EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG_LENGTH, arena.address(source + length));
     return EVP_DecryptUpdate(
           context,
-          base + BigInt(target),
+          arena.address(target),
           writtenAddress,
-          base + BigInt(source),
+          arena.address(source),
           length,
         ) ===
         1 &&

@@ -21,8 +21,6 @@ assert(sodium_init() >= 0, "libsodium initialises");
 const version = sodium_version_string();
 assert(version !== null, "libsodium tells its version");
 
-const { base } = arena;
-
 /** The provider. Keys lie in the arena until `destroy`. */
 export const sodiumProvider: CryptoProvider = {
   name: `libsodium ${Deno.UnsafePointerView.getCString(version)}`,
@@ -51,10 +49,10 @@ class SodiumAead extends NativeAead {
 
   protected encrypt(source: number, target: number, length: number): void {
     const failure = crypto_aead_chacha20poly1305_ietf_encrypt(
-      base + BigInt(target),
+      arena.address(target),
       0n,
-      base + BigInt(source),
-      BigInt(length),
+      arena.address(source),
+      BigInt(length >>> 0),
       0n,
       0n,
       0n,
@@ -66,11 +64,11 @@ class SodiumAead extends NativeAead {
 
   protected decrypt(source: number, target: number, length: number): boolean {
     const failure = crypto_aead_chacha20poly1305_ietf_decrypt(
-      base + BigInt(target),
+      arena.address(target),
       0n,
       0n,
-      base + BigInt(source),
-      BigInt(length + TAG_LENGTH),
+      arena.address(source),
+      BigInt((length + TAG_LENGTH) >>> 0),
       0n,
       0n,
       nonceAddress,

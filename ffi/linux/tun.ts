@@ -96,7 +96,7 @@ class LinuxTun implements Tun {
         sum: arenaSum,
         tcp: offload.tcp,
         udp: offload.udp,
-        emit: (offset, length) => this.#write(arena.base + BigInt(offset), length),
+        emit: (offset, length) => this.#write(arena.address(offset), length),
       })
       : undefined;
     this.#deliver = (offset, length) => {
