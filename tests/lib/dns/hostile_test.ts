@@ -16,6 +16,7 @@ import { decodeDnsQuery, type DnsQuery, encodeDnsQuery } from "../../../lib/wire
 import { answerAddresses, describeDnsMessage } from "../../../lib/wire/dns_text.ts";
 import { parsePacket } from "../../../lib/wire/ip.ts";
 import { buildUdp, udpPayload } from "../../../lib/wire/udp.ts";
+import { mutatedBytes } from "../wire/mutation.ts";
 
 const SERVER = SocketAddress.from("100.64.0.9:53535");
 const CLIENT = IpAddress.from("100.64.0.1");
@@ -34,11 +35,7 @@ const ANSWER = Uint8Array.from(dnsPacket.encode({
 /** Answers that were tampered with, and any bytes. */
 const hostileAnswer = fc.oneof(
   fc.uint8Array({ maxLength: 600 }),
-  fc.array(fc.tuple(fc.nat(ANSWER.length - 1), fc.nat(255)), { maxLength: 6 }).map((changes) => {
-    const bytes = ANSWER.slice();
-    for (const [offset, value] of changes) bytes[offset] = value;
-    return bytes;
-  }),
+  mutatedBytes([ANSWER]),
   fc.nat(ANSWER.length).map((length) => ANSWER.slice(0, length)),
 );
 

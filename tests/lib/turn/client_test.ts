@@ -6,6 +6,7 @@ import { seededRng } from "../../../lib/base/rng.ts";
 import { longTermKey, relayPassword } from "../../../lib/turn/auth.ts";
 import { Allocation } from "../../../lib/turn/client.ts";
 import { Attribute, decodeStun, Method, type StunMessage, StunWriter } from "../../../lib/wire/stun.ts";
+import { mutatedBytes } from "../wire/mutation.ts";
 import { type Host, LATENCY, type Packet, RELAY_V4, RELAY_V6, SECRET, World } from "./world.ts";
 
 const PEER = SocketAddress.from("192.0.2.7:7000");
@@ -344,7 +345,7 @@ Deno.test("Allocation takes any bytes from its relay without a throw, and a late
   const samples = world.wire.filter(fromRelay).map(({ payload }) => payload);
   fc.assert(
     fc.property(
-      fc.oneof(fc.uint8Array({ maxLength: 200 }), mutated(samples)),
+      fc.oneof(fc.uint8Array({ maxLength: 200 }), mutatedBytes(samples)),
       fc.nat(100_000),
       (bytes, later) => {
         const inner = new World();
@@ -410,17 +411,4 @@ function evilAnswer({ method, transactionId }: StunMessage, code: number, key: U
 
 function passwordFor(expiry: number, salt: string): string {
   return relayPassword(expiry, SECRET, salt);
-}
-
-function mutated(samples: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
-  return fc.tuple(
-    fc.constantFrom(...samples),
-    fc.array(fc.tuple(fc.nat(300), fc.nat(255)), { maxLength: 8 }),
-    fc.nat(8),
-  )
-    .map(([sample, edits, cut]) => {
-      const bytes = sample.slice(0, sample.length - cut);
-      for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
-      return bytes;
-    });
 }

@@ -5,6 +5,7 @@ import { IpAddress, SocketAddress } from "../../../lib/base/ip.ts";
 import { longTermKey, relayPassword } from "../../../lib/turn/auth.ts";
 import { Attribute, decodeStun, Method, type StunMessage, StunWriter } from "../../../lib/wire/stun.ts";
 import { addAdditionalIpv6, addChannelNumber, addRequestedTransport } from "../../../lib/wire/turn.ts";
+import { mutatedBytes } from "../wire/mutation.ts";
 import { EPOCH, RELAY_V4, RELAY_V6, SECRET, World } from "./world.ts";
 
 const CLIENT = SocketAddress.from("198.51.100.77:4000");
@@ -409,7 +410,7 @@ Deno.test("TurnServer takes any bytes without a throw and answers each datagram 
   const samples = sampleRequests();
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), mutated(samples)), { maxLength: 20 }),
+      fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), mutatedBytes(samples)), { maxLength: 20 }),
       fc.boolean(),
       (datagrams, toPeerPort) => {
         const world = new World();
@@ -439,17 +440,4 @@ function sampleRequests(): Uint8Array[] {
   world.allocate(host);
   world.sendData(host, PEER, DATA);
   return world.wire.filter(({ to }) => to.port === 3478).map(({ payload }) => payload);
-}
-
-function mutated(samples: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
-  return fc.tuple(
-    fc.constantFrom(...samples),
-    fc.array(fc.tuple(fc.nat(300), fc.nat(255)), { maxLength: 8 }),
-    fc.nat(8),
-  )
-    .map(([sample, edits, cut]) => {
-      const bytes = sample.slice(0, sample.length - cut);
-      for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
-      return bytes;
-    });
 }
