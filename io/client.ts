@@ -8,7 +8,7 @@ import type { Platform, Poller, UdpSocket } from "../ffi/platform.ts";
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 import type { ChannelEvent } from "../lib/channel/client.ts";
@@ -32,6 +32,7 @@ import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop } from "./loop.ts";
 import { markedUdp } from "./marked_udp.ts";
 import { NetworkWatch } from "./network_watch.ts";
+import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
 import { systemRng } from "./rng.ts";
@@ -64,7 +65,6 @@ export interface Client extends RunningRole {
 }
 
 const DEFAULT_TUN_NAME = "fz0";
-const LISTEN_PORT = 52_625;
 /** SO_MARK of packets that pass the tunnel by; the same as upstream's. */
 const MARK = 0xfd00_2021;
 const DNS_PORT = 53;
@@ -266,12 +266,7 @@ class RunningClient implements Client {
 
   /** Throws a Fault if there is no socket at all, or one that would send into the tunnel itself. */
   #bindSockets(): UdpSocket[] {
-    const sockets: UdpSocket[] = [];
-    for (const any of ["0.0.0.0", "::"]) {
-      const address = new SocketAddress(IpAddress.from(any), LISTEN_PORT);
-      const socket = this.#platform.bindUdp({ address, fallbackPort: 0, mark: MARK });
-      if (socket !== undefined) sockets.push(socket);
-    }
+    const sockets = bindPeerSockets(this.#platform, MARK);
     if (sockets.length > 0 && sockets.every((socket) => socket.marked)) return sockets;
     for (const socket of sockets) socket.close();
     if (sockets.length === 0) {

@@ -4,11 +4,11 @@
  */
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
-import type { HostNetwork, Platform, Tun, UdpSocket } from "../ffi/platform.ts";
+import type { HostNetwork, Platform, Tun } from "../ffi/platform.ts";
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import { type IpAddress, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 import type { ChannelEvent } from "../lib/channel/client.ts";
@@ -33,6 +33,7 @@ import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop } from "./loop.ts";
 import type { NameResolver } from "./name_resolver.ts";
 import { hostResolver } from "./name_resolver.ts";
+import { bindPeerSockets } from "./peer_sockets.ts";
 import type { PortalConnectionOptions } from "./portal_connection.ts";
 import { PortalConnection } from "./portal_connection.ts";
 import { systemRng } from "./rng.ts";
@@ -58,7 +59,6 @@ export interface Gateway extends RunningRole {
 }
 
 const DEFAULT_TUN_NAME = "tun-firezone";
-const LISTEN_PORT = 52_625;
 const RESOLVERS_INTERVAL_MS = 60_000;
 const DNS_PORT = 53;
 
@@ -181,7 +181,8 @@ class RunningGateway implements Gateway {
     this.#undo.push(async () => void await network.undo());
     const poller = this.#platform.createPoller();
     this.#undo.push(() => poller.close());
-    const sockets = this.#bindSockets();
+    const sockets = bindPeerSockets(this.#platform);
+    for (const socket of sockets) this.#undo.push(() => socket.close());
     this.#loop = new Loop({
       machine: this.#session,
       poller,
@@ -206,18 +207,6 @@ class RunningGateway implements Gateway {
     if (Deno.build.os !== "linux") return;
     const { raiseSocketBuffers } = await import("../ffi/linux/socket_buffers.ts");
     this.#undo.push(await raiseSocketBuffers("/run/fz/gateway-buffers.json", this.#log));
-  }
-
-  #bindSockets(): UdpSocket[] {
-    const sockets: UdpSocket[] = [];
-    for (const any of ["0.0.0.0", "::"]) {
-      const address = new SocketAddress(IpAddress.from(any), LISTEN_PORT);
-      const socket = this.#platform.bindUdp({ address, fallbackPort: 0 });
-      if (socket === undefined) continue;
-      sockets.push(socket);
-      this.#undo.push(() => socket.close());
-    }
-    return sockets;
   }
 
   async #refreshResolvers(): Promise<void> {
