@@ -32,9 +32,9 @@ import {
   type GatewayPeer,
   Presence,
   pushToClient,
-  pushToGateway,
 } from "./peers.ts";
 import { RelayDesk } from "./relay_desk.ts";
+import { Signalling } from "./signalling.ts";
 import { Updates } from "./updates.ts";
 import { parseUserAgent } from "./user_agent.ts";
 
@@ -68,6 +68,7 @@ export type PortalEvent =
 export class Portal {
   readonly #directory: Directory;
   readonly #presence = new Presence();
+  readonly #signalling = new Signalling(this.#presence);
   readonly #relays: RelayDesk;
   readonly #grants: Grants;
   readonly #updates: Updates;
@@ -312,40 +313,13 @@ export class Portal {
       case "request_authorization":
         return this.#grants.handleRequest(client, message.payload, now);
       case "new_gateway_ice_candidates":
-        return this.#toGateways(
-          client,
-          "ice_candidates",
-          [message.payload.gateway_id],
-          message.payload.candidates,
-        );
       case "broadcast_ice_candidates":
-        return this.#toGateways(
-          client,
-          "ice_candidates",
-          message.payload.gateway_ids,
-          message.payload.candidates,
-        );
       case "invalidate_gateway_ice_candidates":
-        return this.#toGateways(client, INVALIDATE, [message.payload.gateway_id], message.payload.candidates);
       case "broadcast_invalidated_ice_candidates":
-        return this.#toGateways(client, INVALIDATE, message.payload.gateway_ids, message.payload.candidates);
-      case "new_client_ice_candidates": {
-        const target = this.#clientOf(client, message.payload.client_id);
-        const { candidates } = message.payload;
-        if (target === undefined) return;
-        const forwarded = { client_id: client.deviceId, candidates };
-        return pushToClient(target, { event: "client_ice_candidates", payload: forwarded });
-      }
-      case "invalidate_client_ice_candidates": {
-        const { client_id, candidates } = message.payload;
-        const target = this.#clientOf(client, client_id);
-        if (target === undefined) {
-          const payload = { client_id, reason: "offline" };
-          return pushToClient(client, { event: "client_ice_candidate_error", payload });
-        }
-        const forwarded = { client_id: client.deviceId, candidates };
-        return pushToClient(target, { event: "invalidate_client_ice_candidates", payload: forwarded });
-      }
+        return this.#signalling.toGateways(client, message);
+      case "new_client_ice_candidates":
+      case "invalidate_client_ice_candidates":
+        return this.#signalling.toClient(client, message);
       case "resolve_device_pool_domain":
         // There are no dynamic pools here.
         return pushToClient(client, {
@@ -375,17 +349,8 @@ export class Portal {
         );
       }
       case "broadcast_ice_candidates":
-      case "broadcast_invalidated_ice_candidates": {
-        const { client_ids, candidates } = message.payload;
-        const forwarded = { gateway_id: gateway.deviceId, candidates };
-        for (const id of new Set(client_ids)) {
-          const target = this.#clientOf(gateway, id);
-          if (target === undefined) continue;
-          const name = message.event === "broadcast_ice_candidates" ? "ice_candidates" : INVALIDATE;
-          pushToClient(target, { event: name, payload: forwarded });
-        }
-        return;
-      }
+      case "broadcast_invalidated_ice_candidates":
+        return this.#signalling.toClients(gateway, message);
       case "no_relays":
         return this.#relays.answer(gateway);
       case "set_snownet_capabilities":
@@ -396,26 +361,6 @@ export class Portal {
   #rejectMessage(peer: AnyPeer, event: string, reason: string, ref: number | undefined): void {
     this.#log.debug("Message of a peer was not understood", { role: peer.role, event, reason });
     peer.channel.reply(ref, UNKNOWN_MESSAGE);
-  }
-
-  #toGateways(
-    client: ClientPeer,
-    event: "ice_candidates" | typeof INVALIDATE,
-    gatewayIds: readonly string[],
-    candidates: string[],
-  ): void {
-    // Each once: a long list of one name must not multiply what is forwarded.
-    for (const id of new Set(gatewayIds)) {
-      const gateway = this.#presence.gateways.get(id);
-      if (gateway === undefined || gateway.accountId !== client.accountId) continue;
-      pushToGateway(gateway, { event, payload: { client_id: client.deviceId, candidates } });
-    }
-  }
-
-  /** Returns the online client `deviceId` of the same account as `peer`. */
-  #clientOf(peer: AnyPeer, deviceId: string): ClientPeer | undefined {
-    const client = this.#presence.clients.get(deviceId);
-    return client?.accountId === peer.accountId ? client : undefined;
   }
 
   #leave(peer: AnyPeer, now: Instant): void {
@@ -479,5 +424,4 @@ const IDLE_LIMIT = seconds(41);
 const OLD_CLIENT_IDLE_LIMIT = seconds(307);
 /** WebSocket close code "service restart". */
 const SERVICE_RESTART = 1012;
-const INVALIDATE = "invalidate_ice_candidates";
 const UNKNOWN_MESSAGE = { status: "error", reason: "unknown_message" } as const;
