@@ -20,7 +20,7 @@ export interface Sample {
 export interface SampleOptions {
   readonly client: Host;
   readonly server: Host;
-  /** Length of a TCP stream; half a second more goes before the measurement. */
+  /** Length of a TCP stream, whole seconds. */
   readonly seconds: number;
   readonly pings: number;
 }
@@ -33,8 +33,9 @@ export async function sample(tunnel: TunnelUnderTest, options: SampleOptions): P
   const before = cpuSeconds(tunnel.pids);
   const { bytes, bitsPerSecond } = await stream(client, server, tunnel.target, seconds);
   const used = cpuSeconds(tunnel.pids) - before;
-  const loading = stream(client, server, tunnel.target, pings * PING_INTERVAL + 1);
-  await new Promise((resolve) => setTimeout(resolve, 800));
+  // Begins before the pings and outlasts them.
+  const loading = stream(client, server, tunnel.target, pings * PING_INTERVAL * 1.3 + 1.5);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
   const loaded = await roundTrips(client, tunnel.target, pings);
   const loadedMib = residentMib(tunnel.pids);
   await loading;
@@ -52,7 +53,7 @@ async function stream(
   try {
     await serving.waitFor(/listening/i);
     const report = await client.must(
-      ["iperf3", "-J", "-c", target, "-t", seconds.toFixed(1), "--connect-timeout", "5000"],
+      ["iperf3", "-J", "-c", target, "-t", String(Math.ceil(seconds)), "--connect-timeout", "5000"],
     );
     const { sum_received: received } = JSON.parse(report).end;
     return { bytes: received.bytes, bitsPerSecond: received.bits_per_second };
