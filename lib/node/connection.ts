@@ -19,6 +19,7 @@ import { type Candidate, formatCandidate } from "../ice/candidate.ts";
 import type { IceProfile } from "../ice/profile.ts";
 import type { Allocation } from "../turn/client.ts";
 import type { StunMessage } from "../wire/stun.ts";
+import { DATA_OVERHEAD } from "../wire/wireguard.ts";
 import type { TimestampSource } from "../wireguard/tai64n.ts";
 import { ICE_TIMERS } from "../wireguard/timers.ts";
 import { Tunnel } from "../wireguard/tunnel.ts";
@@ -90,6 +91,8 @@ export class Connection {
   #offersSince: Instant;
   /** WireGuard messages that wait for a path. */
   readonly #pending = new Ring<Uint8Array>(MAX_PENDING_MESSAGES);
+  /** Packets that came when the session was too old to send on. */
+  readonly #unsent = new Ring<Uint8Array>(MAX_UNSENT_PACKETS);
   readonly #events = new Ring<ConnectionEvent>(MAX_EVENTS);
   #path: Path | undefined;
   #pathInfo: PathInfo | undefined;
@@ -260,6 +263,15 @@ export class Connection {
     return true;
   }
 
+  /**
+   * Keeps a packet that there is no session for. An initiator does not send on a session of its last ten seconds: after
+   * a pause the first packet would be lost, which costs a new TCP connection a second. Returns whether it is kept.
+   */
+  keepPacket(packet: Uint8Array): boolean {
+    if (this.#isReported) this.#unsent.push(packet.slice());
+    return this.#isReported;
+  }
+
   handleTimeout(now: Instant): void {
     this.tunnel.handleTimeout(now);
     if (this.tunnel.isHandshakeInProgress && now >= this.#repeatsHandshakeAt) {
@@ -315,6 +327,7 @@ export class Connection {
       switch (event.type) {
         case "session-established":
           this.#hasSession = true;
+          this.#sendKept(now);
           break;
         case "expired":
           return this.#fail("no-handshake");
@@ -328,6 +341,13 @@ export class Connection {
       this.#isReported = true;
       this.#lastPacketAt = now;
       this.#events.push({ type: "connected", path: this.#pathInfo });
+    }
+  }
+
+  #sendKept(now: Instant): void {
+    for (const packet of this.#unsent.takeAll()) {
+      const message = new Uint8Array(packet.length + DATA_OVERHEAD);
+      if (this.tunnel.encapsulate(packet, message, now) > 0) this.#pending.push(message);
     }
   }
 
@@ -431,6 +451,8 @@ const REPETITIONS = [500, 1500, 3500];
 const MAX_OFFERS = 100;
 const OFFER_INTERVAL = seconds(10);
 const MAX_PENDING_MESSAGES = 128;
+/** What a few connections send until they hear something; the handshake takes a round trip. */
+const MAX_UNSENT_PACKETS = 32;
 const MAX_EVENTS = 256;
 
 function isSameCredentials(a: IceCredentials, b: IceCredentials): boolean {

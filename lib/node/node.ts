@@ -195,7 +195,10 @@ export class Node {
     this.#settle(connection, now);
   }
 
-  /** Returns the datagram that carries `packet` to the peer, or undefined if it cannot go now: it is then dropped. */
+  /**
+   * Returns the datagram that carries `packet` to the peer. Returns undefined if it cannot go now: it then waits for the
+   * handshake that renews the session, or is dropped if there has been none yet.
+   */
   encapsulate(peerId: string, packet: Uint8Array, now: Instant): Datagram | undefined {
     const connection = this.#connections.ofPeer(peerId);
     const path = connection?.path;
@@ -204,9 +207,10 @@ export class Node {
     const length = connection.tunnel.encapsulate(packet, this.#outgoing.message, now);
     this.#notePacket(connection, now);
     if (length === 0) {
+      const isKept = connection.keepPacket(packet);
       connection.afterTunnelInput(now);
       this.#settle(connection, now);
-      return this.#drops("no session");
+      return isKept ? undefined : this.#drops("no session");
     }
     return this.#outgoing.sendOn(path, length, now);
   }
