@@ -49,7 +49,7 @@ export interface TunOptions {
   readonly name: string;
   /** Largest packet in bytes; larger ones from the kernel are segmented by us. */
   readonly mtu: number;
-  /** Each defaults to true and is probed; false leaves it out (tests, `fz doctor`). */
+  /** Each defaults to true and is probed; false leaves it out, for tests. */
   readonly offload?: { readonly virtioHeader?: boolean; readonly tcp?: boolean; readonly udp?: boolean };
 }
 

@@ -7,7 +7,7 @@
 import { Fault } from "../../lib/base/fault.ts";
 import type { IpAddress } from "../../lib/base/ip.ts";
 import type { DnsControl, SystemDns, SystemDnsOptions } from "../platform.ts";
-import { hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
+import { CRASH_HINT, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 
 /** "disabled" reads the machine's resolvers, and changes nothing but leftovers of a killed process. */
 export class ResolvConfDns implements SystemDns {
@@ -110,7 +110,7 @@ export class ResolvConfDns implements SystemDns {
 /** Returns whether a power cut may have left `live` while `original` was being written back, or we were writing. */
 function isTorn(live: string, original: string): boolean {
   return live === "" ||
-    (live.length > original.length && live.startsWith(original) && live.includes("fz cleanup"));
+    (live.length > original.length && live.startsWith(original) && live.includes(CRASH_HINT));
 }
 
 async function read(path: string): Promise<string> {

@@ -44,6 +44,9 @@ export function parseResolvConf(text: string): ResolvConf {
   return { nameservers, search, options };
 }
 
+/** A line of our file; what is left of it in another file shows that we were interrupted. */
+export const CRASH_HINT = "# After a crash, the next start of fz puts it back.";
+
 /** Returns our file: `sentinels` are asked, `searchDomain` comes before the host's own, options stay. */
 export function renderResolvConf(
   original: ResolvConf,
@@ -55,7 +58,7 @@ export function renderResolvConf(
   return [
     MARKER,
     `# The original is ${backupPath}; it is put back when fz stops.`,
-    "# After a crash: fz cleanup",
+    CRASH_HINT,
     // The C library asks no more than three.
     ...sentinels.slice(0, 3).map((address) => `nameserver ${address}`),
     ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),

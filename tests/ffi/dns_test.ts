@@ -128,7 +128,7 @@ Deno.test("ResolvConfDns.undo: restores what a power cut left empty or half writ
     await dns().set(SENTINELS, undefined);
     await Deno.writeTextFile(
       path,
-      ORIGINAL + "n stops.\n# After a crash: fz cleanup\nnameserver 100.100.111.1\n",
+      ORIGINAL + "n stops.\n# After a crash, the next start of fz puts it back.\nnameserver 100.100.111.1\n",
     );
     await dns().undo();
     assert.equal(await read(), ORIGINAL);
