@@ -299,11 +299,9 @@ function readSeedFile(path: string): string {
     if (Deno.statSync(path).size > 3 * MAX_SEED_LENGTH) throw new Error("it is too long");
     return Deno.readTextFileSync(path);
   } catch (cause) {
-    throw new Fault(
-      "usage",
-      `Cannot read seed "${path}": ${cause instanceof Error ? cause.message : cause}`,
-      { cause },
-    );
+    const isMissing = cause instanceof Deno.errors.NotFound;
+    const reason = isMissing ? "there is no such file" : cause instanceof Error ? cause.message : cause;
+    throw new Fault("usage", `Cannot read seed "${path}": ${reason}`, isMissing ? {} : { cause });
   }
 }
 

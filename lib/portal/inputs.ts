@@ -143,7 +143,12 @@ export function readInput<T extends v.GenericSchema>(
   if (parsed.success) return ok(parsed.output);
   const issue = parsed.issues[0];
   const path = v.getDotPath(issue);
-  // The library quotes what it got.
-  const message = path !== null && /(?:^|\.)token$/.test(path) ? TOKEN_COMPLAINT : issue.message;
+  const message = complain(issue, path);
   return err(`${path === null ? "" : `${path}: `}${message}`);
+}
+
+function complain(issue: v.BaseIssue<unknown>, path: string | null): string {
+  if (issue.type === "strict_object" && issue.expected === "never") return "there is no such field";
+  // The library quotes what it got, and a token is a secret.
+  return path !== null && /(?:^|\.)token$/.test(path) ? TOKEN_COMPLAINT : issue.message;
 }

@@ -26,7 +26,7 @@ Deno.test("parseSeed says where a mistake is", () => {
   };
   assert.match(complaint("{"), /cannot read the seed as JSON/);
   assert.match(complaint(`{"account":{"slug":"A B"}}`), /^account\.slug: must be lower-case/);
-  assert.match(complaint(`{"account":{"slug":"a"},"resourses":[]}`), /resourses/);
+  assert.equal(complaint(`{"account":{"slug":"a"},"resourses":[]}`), "resourses: there is no such field");
   assert.match(
     complaint(`{"account":{"slug":"a"},"resources":[{"name":"x","type":"dns","filters":["tcp:80"]}]}`),
     /resources\.0\.filters\.0/,
