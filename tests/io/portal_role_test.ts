@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
-import { runPortal } from "../../io/portal.ts";
+import { runPortal } from "../../io/portal_role.ts";
 
 Deno.test("runPortal shows tokens that it made, once, and serves until it is stopped", async () => {
   const folder = await Deno.makeTempDir();

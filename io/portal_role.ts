@@ -2,8 +2,10 @@
 
 import type { PortalConfig } from "../lib/control/config.ts";
 import type { Log } from "../lib/base/log.ts";
+import type { EventSink } from "../lib/control/event.ts";
 import type { PortalEvent } from "../lib/portal/portal.ts";
 import type { IssuedToken } from "../lib/portal/seed.ts";
+import { openEvents } from "./events.ts";
 import type { RunningRole } from "./lifetime.ts";
 import { startPortal } from "./portal_server.ts";
 
@@ -15,19 +17,34 @@ export async function runPortal(
   config: PortalConfig,
   log: Log,
   show: (line: string) => void = printLine,
-  onEvent: (event: PortalEvent) => void = () => {},
 ): Promise<RunningRole> {
+  const events = openEvents();
+  const { listen, adminSocket, databaseFile, seedFile } = config;
   const server = await startPortal({
-    listen: { host: config.listen.ip.toString(), port: config.listen.port },
+    listen: { host: listen.ip.toString(), port: listen.port },
     log,
-    onEvent,
-    ...(config.databaseFile === undefined ? {} : { database: config.databaseFile }),
-    ...(config.seedFile === undefined ? {} : { seed: config.seedFile }),
-    ...(config.adminSocket === undefined ? {} : { adminSocket: config.adminSocket }),
+    onEvent: (event) => report(event, events.emit),
+    ...(databaseFile === undefined ? {} : { database: databaseFile }),
+    ...(seedFile === undefined ? {} : { seed: seedFile }),
+    ...(adminSocket === undefined ? {} : { adminSocket }),
   });
   log.info("Portal listens", { url: server.url });
   for (const token of server.issued) if (token.writeTo === undefined) show(describe(token));
-  return { ready: Promise.resolve(), done: server.stopped, stop: server.stop };
+  events.emit({ event: "ready", listening: listen.toString(), adminSocket });
+  const done = server.stopped.finally(() => {
+    events.emit({ event: "stopped" });
+    events.close();
+  });
+  const stop = () => {
+    events.emit({ event: "stopping" });
+    return server.stop();
+  };
+  return { ready: Promise.resolve(), done, stop };
+}
+
+function report(event: PortalEvent, emit: EventSink): void {
+  const { type, role, id } = event;
+  emit(type === "peer-joined" ? { event: type, role, id, name: event.name } : { event: type, role, id });
 }
 
 function describe({ token, secret }: IssuedToken): string {

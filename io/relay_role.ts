@@ -1,13 +1,10 @@
-/** Relay and portal in the form in which the command line runs a role: told by a configuration, ready, done, stopped. */
+/** `fz relay`: the relay as a role that runs in the foreground. */
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
 import type { Log } from "../lib/base/log.ts";
-import type { PortalConfig, RelayConfig } from "../lib/control/config.ts";
-import type { EventSink } from "../lib/control/event.ts";
-import type { PortalEvent } from "../lib/portal/portal.ts";
+import type { RelayConfig } from "../lib/control/config.ts";
 import { openEvents } from "./events.ts";
 import type { RunningRole } from "./lifetime.ts";
-import { runPortal } from "./portal.ts";
 import { startRelay } from "./relay.ts";
 
 /** Starts a relay. It is ready when the portal knows it. */
@@ -37,26 +34,4 @@ export async function runRelay(config: RelayConfig, log: Log): Promise<RunningRo
   });
   done.catch(() => {});
   return { ready: relay.ready, done, stop: () => relay.stop() };
-}
-
-/** Starts a portal; tells programs what `runPortal` tells people. */
-export async function runPortalRole(config: PortalConfig, log: Log): Promise<RunningRole> {
-  const events = openEvents();
-  const portal = await runPortal(config, log, undefined, (event) => report(event, events.emit));
-  const { listen, adminSocket } = config;
-  events.emit({ event: "ready", listening: listen.toString(), adminSocket });
-  const done = portal.done.finally(() => {
-    events.emit({ event: "stopped" });
-    events.close();
-  });
-  const stop = () => {
-    events.emit({ event: "stopping" });
-    return portal.stop();
-  };
-  return { ready: portal.ready, done, stop };
-}
-
-function report(event: PortalEvent, emit: EventSink): void {
-  const { type, role, id } = event;
-  emit(type === "peer-joined" ? { event: type, role, id, name: event.name } : { event: type, role, id });
 }
