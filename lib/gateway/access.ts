@@ -86,9 +86,17 @@ export class Access {
     for (const { grant, until } of this.#waiting.takeAll()) if (now < until) this.authorize(grant, now);
   }
 
+  /** The portal starts over: it does not know any more what it granted and we did not confirm. */
+  forgetWaiting(): void {
+    this.#waiting.takeAll();
+  }
+
   /** Takes a resource back. A client that has nothing left is said goodbye to. */
   revoke(clientId: string, resourceId: string, reason: RevocationReason, now: Instant): void {
-    this.#forgetWaiting((grant) => grant.client.id === clientId && grant.resource.id === resourceId);
+    for (const waiting of this.#waiting.takeAll()) {
+      const { client, resource } = waiting.grant;
+      if (client.id !== clientId || resource.id !== resourceId) this.#waiting.push(waiting);
+    }
     const peer = this.#peers.get(clientId);
     if (peer === undefined || !peer.removeResource(resourceId)) return;
     this.#emit({ type: "access-revoked", clientId, resourceId, reason });
@@ -144,10 +152,6 @@ export class Access {
   forget(peer: ClientPeer, reason: ClientRemovalReason): void {
     this.#peers.remove(peer);
     this.#emit({ type: "client-removed", clientId: peer.id, reason });
-  }
-
-  #forgetWaiting(isGone: (grant: CreateAuthorization) => boolean): void {
-    for (const waiting of this.#waiting.takeAll()) if (!isGone(waiting.grant)) this.#waiting.push(waiting);
   }
 
   #isFull(clientId: string, resourceId: string): boolean {

@@ -291,8 +291,8 @@ export class GatewaySession {
       this.#events.push({ type: "interface", ipv4, ipv6 });
     }
     this.#node.setRelays(relayConfigs(init.relays), now);
+    this.#access.forgetWaiting();
     if (init.authorizations !== undefined) this.#access.resync(init.authorizations, now);
-    this.#access.handleRelays(now);
   }
 
   /** Moves on what the parts have to say, after every input. */

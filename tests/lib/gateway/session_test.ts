@@ -71,6 +71,25 @@ Deno.test("GatewaySession asks for relays when it has none, and confirms when it
   assert.deepEqual(h.eventTypes(), ["client-authorized"]);
 });
 
+Deno.test("GatewaySession forgets grants that wait for a relay when they are revoked or the portal starts over", () => {
+  for (
+    const [event, payload] of [["reject_access", { client_id: "c1", resource_id: "r1" }], [
+      "init",
+      initPayload(),
+    ]] as const
+  ) {
+    const h = new Harness();
+    h.node.hasRelays = false;
+    h.authorize(cidr("r1"));
+    h.portal(event, payload);
+    h.sent();
+    h.node.hasRelays = true;
+    h.portal("relays_presence", { disconnected_ids: [], connected: [] });
+    assert.deepEqual(h.sent(), []);
+    assert(!h.eventTypes().includes("client-authorized"));
+  }
+});
+
 Deno.test("GatewaySession keeps candidates but not confirmations for a portal that is away", () => {
   const h = new Harness();
   h.session.handlePortalLost(0);
