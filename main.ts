@@ -12,6 +12,7 @@ import { silentLog } from "./lib/base/log.ts";
 const host: Host = {
   openLog,
   readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
+  control: async (authority) => (await import("./io/control/client.ts")).connectControl(authority),
   checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
   startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
   startGateway: async (config, log) => (await import("./io/gateway.ts")).startGateway(config, log),

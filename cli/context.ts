@@ -4,6 +4,7 @@
  */
 
 import type { Log } from "../lib/base/log.ts";
+import type { AnswerOf, RequestOf, RouteOf } from "../lib/control/api.ts";
 import type {
   ClientConfig,
   DemoConfig,
@@ -74,11 +75,32 @@ export interface LogOptions {
   readonly format: "text" | "json";
 }
 
+/** A way to ask and steer a session; failures are thrown as `Fault`. */
+export interface Control {
+  ask<R extends RouteOf<"json">>(route: R, request: RequestOf<R>): Promise<AnswerOf<R>>;
+  /** Ends when the session ends it, when `signal` aborts, or when the reader stops. */
+  lines<R extends RouteOf<"lines">>(
+    route: R,
+    request: RequestOf<R>,
+    signal?: AbortSignal,
+  ): AsyncIterable<AnswerOf<R>>;
+  bytes<R extends RouteOf<"bytes">>(
+    route: R,
+    request: RequestOf<R>,
+    signal?: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+}
+
 /** What the machine and the program's shell do for the commands. Every function may throw a `Fault`. */
 export interface Host {
   openLog(options: LogOptions): Log;
   /** Returns the token in the file at `path`, undefined if there is no file. Throws if others could read it. */
   readToken(path: string): Promise<string | undefined>;
+  /**
+   * Returns the way to the running session: to ask, or also to change it. Throws `Fault` "not-running" if there is
+   * none, "privilege" if it is another's.
+   */
+  control(authority: "read" | "change"): Promise<Control>;
   /** Throws what would keep a client with this configuration from starting; changes nothing. */
   checkClient(config: ClientConfig): Promise<void>;
   startClient(config: ClientConfig, log: Log): Promise<Running>;

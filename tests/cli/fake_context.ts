@@ -1,6 +1,7 @@
 /** A context of the command line whose streams are text and whose host records what it was asked. */
 
 import type { CliContext, Host, Running, SignalName } from "../../cli/context.ts";
+import { Fault } from "../../lib/base/fault.ts";
 import { silentLog } from "../../lib/base/log.ts";
 
 export interface FakeContext extends CliContext {
@@ -49,6 +50,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
   const host: Host = {
     openLog: () => silentLog,
     readToken: () => Promise.resolve(undefined),
+    control: () => Promise.reject(new Fault("not-running", "No session runs")),
     checkClient: (config) => {
       calls.push(["checkClient", config]);
       return Promise.resolve();
