@@ -11,6 +11,37 @@ export function nearest(typed: string, candidates: Iterable<string>): string | u
   return best;
 }
 
+/** What other programs call our commands. */
+const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
+  ["login", "sign-in"],
+  ["signin", "sign-in"],
+  ["auth", "sign-in"],
+  ["logout", "sign-out"],
+  ["signout", "sign-out"],
+  ["connect", "up"],
+  ["start", "up"],
+  ["disconnect", "down"],
+  ["stop", "down"],
+  ["resources", "resource list"],
+  ["list", "resource list"],
+  ["ls", "resource list"],
+  ["logs", "log"],
+  ["info", "status"],
+  ["state", "status"],
+  ["events", "watch"],
+  ["exit-node", "internet"],
+  ["bugreport", "bundle"],
+  ["pcap", "capture"],
+  ["switch", "profile"],
+  ["completion", "completions"],
+]);
+
+/** Returns the command among `commands` that other programs name `typed`, or undefined. */
+export function otherName(typed: string, commands: readonly string[]): string | undefined {
+  const path = OTHER_NAMES.get(typed.toLowerCase());
+  return path !== undefined && commands.includes(path.split(" ")[0]!) ? path : undefined;
+}
+
 /** Returns how many letters must be put in, taken out, replaced or swapped with a neighbour. */
 export function editDistance(from: string, to: string): number {
   let before: number[] = [];

@@ -1,97 +1,76 @@
-/** The command tree as one value: help, completions and parsing come from it. */
+/** The command tree as one value: help, manual, completions and parsing come from it. A new command is one line here. */
 
-import { or } from "@optique/core/constructs";
-import { type Message, message, text, value } from "@optique/core/message";
-import { map } from "@optique/core/modifiers";
-import type { Parser } from "@optique/core/parser";
-import { command } from "@optique/core/primitives";
-import { extractOptionNames } from "@optique/core/usage";
-import type { Command } from "./command.ts";
-import { demoCommand } from "./commands/demo.ts";
-import { devCommand } from "./commands/dev.ts";
-import { gatewayCommand } from "./commands/gateway.ts";
-import { portalCommand } from "./commands/portal.ts";
-import { relayCommand } from "./commands/relay.ts";
-import { runCommand } from "./commands/run.ts";
-import { versionCommand } from "./commands/version.ts";
-import type { CliContext, Environment } from "./context.ts";
-import { nearest } from "./suggest.ts";
+import type { Node } from "./command.ts";
 
-/** A parsed command line: does what was asked and returns the exit code. */
-export type Action = (context: CliContext) => Promise<number>;
+/** A heading of the list of commands. */
+export type Section = "Daily use" | "See and steer" | "Access" | "Set up" | "Embedded network" | "Help";
 
-const COMMANDS = [
-  runCommand,
-  demoCommand,
-  devCommand,
-  portalCommand,
-  relayCommand,
-  gatewayCommand,
-  versionCommand,
-] as const;
-
-/** Returns the name of the command that `args` begins with, if there is one. */
-export function commandIn(args: readonly string[]): string | undefined {
-  const first = args[0] ?? "";
-  return COMMANDS.find(({ name, aliases }) => name === first || aliases?.includes(first))?.name;
-}
-
-/** Names that the runner of the parser adds. */
-const BUILT_IN = ["help", "completion"];
-
-/** Returns the parser of the whole command line; `args` is what it is about to read, for better error messages. */
-export function commandTree(env: Environment, args: readonly string[]): Parser<"sync", Action, unknown> {
-  const branches = [
-    branch(runCommand, env),
-    branch(demoCommand, env),
-    branch(devCommand, env),
-    branch(portalCommand, env),
-    branch(relayCommand, env),
-    branch(gatewayCommand, env),
-    branch(versionCommand, env),
-  ];
-  const name = commandIn(args);
-  const chosen = branches.find((candidate) => candidate.name === name);
-  const unexpectedInput = (token: string) =>
-    unexpected(token, chosen, branches.map((candidate) => candidate.name));
-  const errors = { unexpectedInput, noMatch: message`No command given.` };
-  return or(...branches.map(({ parser }) => parser), { errors });
-}
-
-interface Branch {
+/** A command or group of the first level; its file is loaded when it is asked for. */
+export interface Entry {
+  readonly section: Section;
   readonly name: string;
-  readonly parser: Parser<"sync", Action, unknown>;
-  readonly options: Iterable<string>;
+  load(): Promise<Node>;
 }
 
-function branch<T>(definition: Command<T>, env: Environment): Branch {
-  const { name, aliases, brief, description, footer } = definition;
-  const options = definition.options(env);
-  const parser = command(name, options, {
-    brief,
-    description,
-    usageLine: (line) => line.length === 0 ? line : [{ type: "literal", value: "[OPTION]..." }],
-    ...(footer === undefined ? {} : { footer }),
-    ...(aliases === undefined ? {} : { aliases }),
-  });
-  return {
-    name,
-    parser: map(parser, (parsed): Action => (context) => definition.run(parsed, context)),
-    options: extractOptionNames(options.usage),
+/** All commands of the first level, in the order of help. */
+export const COMMANDS: readonly Entry[] = [
+  at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
+
+  at("Embedded network", "demo", async () => (await import("./commands/demo.ts")).demoCommand),
+  at("Embedded network", "dev", async () => (await import("./commands/dev.ts")).devCommand),
+  at("Embedded network", "portal", async () => (await import("./commands/portal.ts")).portalCommand),
+  at("Embedded network", "relay", async () => (await import("./commands/relay.ts")).relayCommand),
+  at("Embedded network", "gateway", async () => (await import("./commands/gateway.ts")).gatewayCommand),
+
+  at("Help", "version", async () => (await import("./commands/version.ts")).versionCommand),
+];
+
+/** Where a command line leads: the nodes that its first words name, and the names to choose from where it stops. */
+export interface Route {
+  /** From the first level down; empty if the first word is no command. */
+  readonly nodes: readonly Node[];
+  /** Nodes of the first level that are loaded: all, unless the first word names one. */
+  readonly roots: readonly { readonly section: Section; readonly node: Node }[];
+}
+
+/** Returns where `words` lead, and loads what is on the way and nothing else. */
+export async function findRoute(words: readonly string[]): Promise<Route> {
+  const [first = "", ...rest] = words;
+  const named = COMMANDS.filter(({ name }) => name === first);
+  const roots = await Promise.all(
+    (named.length === 0 ? COMMANDS : named).map(async ({ section, load }) => ({
+      section,
+      node: await load(),
+    })),
+  );
+  const root = child(roots.map(({ node }) => node), first);
+  return { roots, nodes: root === undefined ? [] : [root, ...below(root, rest)] };
+}
+
+/** Returns the names of the route as they are typed: "resource list". */
+export function pathOf(route: Route): string {
+  return route.nodes.map(({ name }) => name).join(" ");
+}
+
+/** Calls `visit` for every command and group, parents first. */
+export async function walkTree(visit: (path: readonly string[], node: Node) => void): Promise<void> {
+  const walk = (path: readonly string[], node: Node) => {
+    visit([...path, node.name], node);
+    if (node.type === "group") { for (const inner of node.commands) walk([...path, node.name], inner); }
   };
+  for (const { node } of (await findRoute([])).roots) walk([], node);
 }
 
-function unexpected(token: string, chosen: Branch | undefined, commands: readonly string[]): Message {
-  const isOption = token.startsWith("-");
-  const candidates = isOption
-    ? [...(chosen?.options ?? []), "--help"]
-    : chosen === undefined
-    ? [...commands, ...BUILT_IN]
-    : [];
-  const kind = isOption ? "option" : chosen === undefined ? "command" : "argument";
-  // What follows "=" may be a secret or long; the name is what was mistyped.
-  const name = isOption ? token.split("=")[0]! : token;
-  const suggestion = nearest(name, candidates);
-  if (suggestion === undefined) return message`Unknown ${text(kind)} ${value(name)}.`;
-  return message`Unknown ${text(kind)} ${value(name)}. Did you mean ${value(suggestion)}?`;
+function below(node: Node, words: readonly string[]): Node[] {
+  const [first, ...rest] = words;
+  const inner = node.type === "group" && first !== undefined ? child(node.commands, first) : undefined;
+  return inner === undefined ? [] : [inner, ...below(inner, rest)];
+}
+
+function child<T extends Node>(nodes: readonly T[], word: string): T | undefined {
+  return nodes.find(({ name, aliases }) => name === word || aliases?.includes(word));
+}
+
+function at(section: Section, name: string, load: () => Promise<Node>): Entry {
+  return { section, name, load };
 }

@@ -1,0 +1,67 @@
+/** Reads a command line with Optique: what to do, or help that is printed already. */
+
+import { runParserSync } from "@optique/core/facade";
+import { commandLine, formatMessage, type Message, message } from "@optique/core/message";
+import { Fault } from "../lib/base/fault.ts";
+import { VERSION } from "../lib/control/version.ts";
+import type { Action } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { EXIT_OK } from "./exit.ts";
+import { usesColour } from "./output.ts";
+import { routeParser } from "./parser.ts";
+import { findRoute, pathOf, type Route } from "./tree.ts";
+
+const DEFAULT_WIDTH = 80;
+const MAX_WIDTH = 110;
+const ROOT_FOOTER = message`${commandLine("fz COMMAND --help")} tells the options of a command.`;
+
+/** Returns what to do, or the exit code if printing help was all. Throws `Fault` "usage". */
+export async function parse(given: readonly string[], context: CliContext): Promise<Action | number> {
+  const route = await findRoute(wordsOf(given));
+  const args = isUnfinished(given, route) ? [...given, "--help"] : given;
+  const { stdout, env } = context;
+  return runParserSync<ReturnType<typeof routeParser>, number, number>(routeParser(route, env), "fz", args, {
+    brief: message`Zero-trust network access over WireGuard, from the terminal.`,
+    ...(route.nodes.length === 0 ? { footer: ROOT_FOOTER } : {}),
+    help: { command: { group: "Help" }, option: { names: ["-h", "--help"] }, onShow: () => EXIT_OK },
+    version: { value: `fz ${VERSION}`, option: { names: ["-V", "--version"] }, onShow: () => EXIT_OK },
+    completion: {
+      command: { names: ["completions", "completion"], group: "Help", hidden: "usage" },
+      onShow: () => EXIT_OK,
+    },
+    usageLine: [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }],
+    commandList: "top-level",
+    showDefault: { prefix: " (default ", suffix: ")" },
+    termWidth: "auto",
+    colors: usesColour(stdout, env),
+    maxWidth: Math.min(stdout.columns ?? DEFAULT_WIDTH, MAX_WIDTH),
+    sectionOrder: () => 0,
+    aboveError: "none",
+    stdout: (text) => stdout.write(`${text}\n`),
+    // Told by `onError` in our own form.
+    stderr: () => {},
+    onError: (_code, error) => {
+      throw usageFault(error, route);
+    },
+  });
+}
+
+/** Returns the words that lead along the tree: built-in commands are about other commands. */
+function wordsOf(args: readonly string[]): readonly string[] {
+  if (args[0] === "help") return args.slice(1);
+  return args[0] === "completions" || args[0] === "completion" ? args.slice(2, -1) : args;
+}
+
+/** A group without a verb is a question about its verbs. */
+function isUnfinished(args: readonly string[], { nodes }: Route): boolean {
+  if (args.length === 0) return true;
+  const node = nodes.at(-1);
+  return node?.type === "group" && node.default === undefined && args.length === nodes.length;
+}
+
+function usageFault(error: Message, route: Route): Fault {
+  const text = formatMessage(error, { colors: false, quotes: true }).replaceAll("`", "").replace(/\.$/, "");
+  return new Fault("usage", text, {
+    next: `See "${["fz", pathOf(route), "--help"].filter(Boolean).join(" ")}".`,
+  });
+}
