@@ -5,8 +5,8 @@ import { type Message, message, text, value } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
 import { command } from "@optique/core/primitives";
-import { extractOptionNames, type Usage } from "@optique/core/usage";
-import type { Action, Group, Node } from "./command.ts";
+import { extractOptionNames, type Usage, type UsageTerm } from "@optique/core/usage";
+import type { Action, Described, Group, Node } from "./command.ts";
 import type { Environment } from "./context.ts";
 import { nearest, otherName } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
@@ -40,12 +40,14 @@ interface Errors {
 
 /** Returns the parser of `node` and of what follows it: of `rest` alone where it leads on. */
 function branch(node: Node, rest: readonly Node[], env: Environment, errors: Errors): Branch {
-  if (node.type === "command") {
-    return named(node, node.parser(env), [{ type: "literal", value: "[OPTION]..." }]);
-  }
+  if (node.type === "command") return named(node, node.parser(env), commandUsage);
   const [next, ...others] = rest;
-  if (next !== undefined) return named(node, oneOf([branch(next, others, env, errors)], errors));
-  return named(node, groupParser(node, env, errors), groupUsage(node));
+  // The footer of a group would stand below the help of each of its commands.
+  if (next !== undefined) {
+    const { footer: _, ...plain } = node;
+    return named(plain, oneOf([branch(next, others, env, errors)], errors));
+  }
+  return named(node, groupParser(node, env, errors), () => groupUsage(node));
 }
 
 function groupParser(node: Group, env: Environment, errors: Errors): Branch {
@@ -63,21 +65,45 @@ function leaf(node: Node): Branch {
   return named(node, map(object({}), (): Action => () => Promise.resolve(0)));
 }
 
-function named(node: Node, parser: Branch, usage?: Usage): Branch {
+function named(node: Described, parser: Branch, usage?: (usage: Usage) => Usage): Branch {
   const { name, aliases, brief, description, footer } = node;
   return command(name, parser, {
     brief,
     description,
-    usageLine: (line) => line.length === 0 || usage === undefined ? line : usage,
+    usageLine: (line) => line.length === 0 || usage === undefined ? line : usage(line),
     ...(footer === undefined ? {} : { footer }),
     ...(aliases === undefined ? {} : { aliases }),
   });
 }
 
+const OPTIONS = { type: "literal", value: "[OPTION]..." } as const;
+
+/** Options are listed below, by name; what has to be typed stands in the usage. */
+function commandUsage(line: Usage): Usage {
+  return [OPTIONS, ...line.flatMap(argumentsOf)];
+}
+
+function argumentsOf(term: UsageTerm): Usage {
+  switch (term.type) {
+    case "option":
+      return [];
+    case "optional":
+    case "multiple":
+    case "sequence": {
+      const terms = term.terms.flatMap(argumentsOf);
+      return terms.length === 0 ? [] : [{ ...term, terms }];
+    }
+    case "exclusive": {
+      const terms = term.terms.map((alternative) => alternative.flatMap(argumentsOf));
+      return terms.every(({ length }) => length === 0) ? [] : [{ ...term, terms }];
+    }
+    default:
+      return [term];
+  }
+}
+
 function groupUsage(node: Group): Usage {
-  return node.default === undefined
-    ? [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }]
-    : [{ type: "literal", value: "[COMMAND]" }, { type: "literal", value: "[OPTION]..." }];
+  return [{ type: "literal", value: node.default === undefined ? "COMMAND" : "[COMMAND]" }, OPTIONS];
 }
 
 function unexpected(token: string, route: Route, env: Environment): Message {

@@ -1,27 +1,42 @@
 import assert from "node:assert/strict";
 import { run } from "../../cli/mod.ts";
+import { COMMANDS, walkTree } from "../../cli/tree.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import { endless, fakeContext } from "./fake_context.ts";
+
+const PATHS: string[][] = [];
+await walkTree((path) => PATHS.push([...path]));
 
 Deno.test("run: without arguments prints the list of commands and exits 0", async () => {
   const context = fakeContext();
   assert.equal(await run([], context), 0);
-  for (const name of ["run", "portal", "relay", "gateway", "dev", "demo", "version"]) {
-    assert.match(context.written.stdout, new RegExp(`^  ${name} `, "m"));
-  }
+  for (const { name } of COMMANDS) assert.match(context.written.stdout, new RegExp(`^  ${name} `, "m"));
   assert.equal(context.written.stderr, "");
 });
 
 Deno.test("run: help of each command is as recorded", async (t) => {
-  for (const name of ["run", "portal", "relay", "gateway", "dev", "demo", "version"]) {
-    await t.step(name, async () => {
+  for (const path of PATHS) {
+    await t.step(path.join(" "), async () => {
       const context = fakeContext();
-      assert.equal(await run([name, "--help"], context), 0);
-      const golden = new URL(`../golden/help/${name}.txt`, import.meta.url);
+      assert.equal(await run([...path, "--help"], context), 0);
+      const golden = new URL(`../golden/help/${path.join("-")}.txt`, import.meta.url);
       if (Deno.env.get("FZ_RECORD") === "1") await Deno.writeTextFile(golden, context.written.stdout);
       assert.equal(context.written.stdout, await Deno.readTextFile(golden));
+      assert.ok(context.written.stdout.includes(`Usage: fz ${path.join(" ")}`));
     });
   }
+});
+
+Deno.test("COMMANDS: each is found by the name in its file, and aliases mean one command only", async () => {
+  for (const entry of COMMANDS) assert.equal((await entry.load()).name, entry.name);
+  const names = new Set<string>();
+  await walkTree((path, { aliases = [] }) => {
+    for (const name of [path.at(-1)!, ...aliases]) {
+      const typed = [...path.slice(0, -1), name].join(" ");
+      assert.ok(!names.has(typed), typed);
+      names.add(typed);
+    }
+  });
 });
 
 Deno.test("run: says what is wrong with a command line in one sentence, and exits 2", async (t) => {
