@@ -1,26 +1,3 @@
-/** Durations as people write them: "30s", "1h 30m", "2days". The units of upstream's `--max-partition-time`. */
+/** Durations on the command line. */
 
-import type { Duration } from "../lib/base/time.ts";
-
-const UNITS: ReadonlyMap<string, Duration> = new Map(
-  ([
-    [["ms", "msec", "millis"], 1],
-    [["s", "sec", "secs", "second", "seconds"], 1000],
-    [["m", "min", "mins", "minute", "minutes"], 60_000],
-    [["h", "hr", "hrs", "hour", "hours"], 3_600_000],
-    [["d", "day", "days"], 86_400_000],
-    [["w", "week", "weeks"], 604_800_000],
-  ] as const).flatMap(([names, duration]) => names.map((name) => [name, duration] as const)),
-);
-
-/** Returns the duration that `text` denotes, or undefined. */
-export function parseDuration(text: string): Duration | undefined {
-  if (!/^\s*(\d+\s*[a-z]+\s*)+$/.test(text)) return undefined;
-  let total = 0;
-  for (const [, count, unit] of text.matchAll(/(\d+)\s*([a-z]+)/g)) {
-    const duration = UNITS.get(unit!);
-    if (duration === undefined) return undefined;
-    total += Number(count) * duration;
-  }
-  return total;
-}
+export { parseDuration } from "../lib/control/duration.ts";
