@@ -4,9 +4,11 @@
  */
 
 import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
-import type { Log, LogFields } from "../lib/base/log.ts";
-import { printable } from "../lib/base/text.ts";
-import { LOG_LEVELS, LogFilter } from "./log_filter.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { LogDocument } from "../lib/control/api.ts";
+import { formatLogLine, plainFields } from "../lib/control/log_line.ts";
+import { LogFilter } from "./log_filter.ts";
+import { processLog } from "./log_ring.ts";
 
 /** Where logs go, and which. */
 export interface LogOptions {
@@ -20,12 +22,19 @@ export interface LogOptions {
 export function setupLog({ filter, format, write = writeStderr }: LogOptions): void {
   resetSync();
   configureSync({
-    sinks: { main: (record) => write(format === "json" ? formatJson(record) : formatText(record)) },
+    sinks: {
+      main: (logged) => {
+        const record = toDocument(logged);
+        processLog.push(record);
+        write(`${format === "json" ? JSON.stringify(record) : formatLogLine(record)}\n`);
+      },
+    },
     loggers: [
       { category: [], sinks: ["main"], lowestLevel: "trace" },
       { category: ["logtape", "meta"], sinks: [], parentSinks: "override", lowestLevel: "error" },
     ],
   });
+  initial = filter;
   setLogFilter(filter);
 }
 
@@ -38,6 +47,11 @@ export function setLogFilter(filter: LogFilter): void {
 /** Returns the filter in force. */
 export function logFilter(): LogFilter {
   return current;
+}
+
+/** Goes back to the filter that the process was started with. */
+export function resetLogFilter(): void {
+  setLogFilter(initial);
 }
 
 /** Returns the log of `category`, for example "client.dns". Records that are not wanted cost a comparison. */
@@ -75,52 +89,21 @@ export function createLog(category: string): Log {
 
 const [TRACE, DEBUG, INFO, WARN, ERROR] = [0, 1, 2, 3, 4] as const;
 let current = new LogFilter("info");
+let initial = current;
 let generation = 0;
 
-function formatText(record: LogRecord): string {
-  const level = levelName(record).toUpperCase().padEnd(5);
-  const fields = Object.entries(record.properties).map(([name, value]) => ` ${name}=${fieldText(value)}`);
-  const time = new Date(record.timestamp).toISOString();
-  // Control characters of hostile input must not reach a terminal.
-  return `${time} ${level} ${
-    printable(`${record.category.join(".")}: ${record.message.join("")}${fields.join("")}`)
-  }\n`;
-}
-
-function formatJson(record: LogRecord): string {
-  const line = {
+function toDocument(record: LogRecord): LogDocument {
+  const fields = plainFields(record.properties);
+  return {
     time: new Date(record.timestamp).toISOString(),
     level: levelName(record),
     category: record.category.join("."),
     message: record.message.join(""),
-    ...(Object.keys(record.properties).length > 0 ? { fields: jsonFields(record.properties) } : {}),
+    ...(Object.keys(fields).length > 0 ? { fields } : {}),
   };
-  return JSON.stringify(line) + "\n";
 }
 
-function jsonFields(fields: LogFields): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, isJson(value) ? value : fieldText(value)]),
-  );
-}
-
-function isJson(value: unknown): boolean {
-  return value === null || ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
-}
-
-function fieldText(value: unknown): string {
-  const text = value instanceof Error ? value.message : describe(value);
-  return /^[\w.:/%@+[\]-]+$/.test(text) ? text : JSON.stringify(text);
-}
-
-function describe(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value);
-  if (value instanceof Uint8Array) return value.toHex();
-  if (value.toString !== Object.prototype.toString && !Array.isArray(value)) return String(value);
-  return JSON.stringify(value) ?? "";
-}
-
-function levelName(record: LogRecord): typeof LOG_LEVELS[number] {
+function levelName(record: LogRecord): LogDocument["level"] {
   switch (record.level) {
     case "warning":
       return "warn";
