@@ -21,6 +21,8 @@ const host: Host = {
   startDev: async (config, log) => (await import("./io/dev.ts")).startDev(config, log),
   isolate: async (args) => (await import("./io/demo.ts")).isolate(args),
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
+  completionFacts: async (kinds, deadline) =>
+    (await import("./io/completion_facts.ts")).completionFacts(kinds, deadline),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

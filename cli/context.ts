@@ -4,6 +4,8 @@
  */
 
 import type { Log } from "../lib/base/log.ts";
+import type { Duration } from "../lib/base/time.ts";
+import type { CompletionFacts, FactKind } from "../lib/control/completion.ts";
 import type { AnswerOf, RequestOf, RouteOf } from "../lib/control/api.ts";
 import type {
   ClientConfig,
@@ -16,6 +18,7 @@ import type {
   PortalConfig,
   RelayConfig,
 } from "../lib/control/config.ts";
+import type { Profiles } from "../lib/control/profile.ts";
 
 /** What commands get from the world. */
 export interface CliContext {
@@ -101,6 +104,8 @@ export interface Host {
    * none, "privilege" if it is another's.
    */
   control(authority: "read" | "change"): Promise<Control>;
+  /** Returns the profiles of this user. */
+  profiles(): Promise<Profiles>;
   /** Throws what would keep a client with this configuration from starting; changes nothing. */
   checkClient(config: ClientConfig): Promise<void>;
   startClient(config: ClientConfig, log: Log): Promise<Running>;
@@ -114,6 +119,8 @@ export interface Host {
    */
   isolate(args: readonly string[]): Promise<number | undefined>;
   runDemo(config: DemoConfig, events: DemoEvents): Promise<DemoReport>;
+  /** Names for the shell's completion: what can be had within `deadline`, and never an error. */
+  completionFacts(kinds: readonly FactKind[], deadline: Duration): Promise<CompletionFacts>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;
 }

@@ -25,10 +25,6 @@ export async function parse(given: readonly string[], context: CliContext): Prom
     ...(route.nodes.length === 0 ? { footer: ROOT_FOOTER } : {}),
     help: { command: { group: "Help" }, option: { names: ["-h", "--help"] }, onShow: () => EXIT_OK },
     version: { value: `fz ${VERSION}`, option: { names: ["-V", "--version"] }, onShow: () => EXIT_OK },
-    completion: {
-      command: { names: ["completions", "completion"], group: "Help", hidden: "usage" },
-      onShow: () => EXIT_OK,
-    },
     usageLine: [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }],
     commandList: "top-level",
     showDefault: { prefix: " (default ", suffix: ")" },
@@ -48,8 +44,7 @@ export async function parse(given: readonly string[], context: CliContext): Prom
 
 /** Returns the words that lead along the tree: built-in commands are about other commands. */
 function wordsOf(args: readonly string[]): readonly string[] {
-  if (args[0] === "help") return args.slice(1);
-  return args[0] === "completions" || args[0] === "completion" ? args.slice(2, -1) : args;
+  return args[0] === "help" ? args.slice(1) : args;
 }
 
 /** A group without a verb is a question about its verbs. */

@@ -12,7 +12,7 @@ import { nearest, otherName } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
 
 /** Names that the runner of the parser adds. */
-const BUILT_IN = ["help", "completions"];
+const BUILT_IN = ["help"];
 
 type Branch = Parser<"sync", Action, unknown>;
 

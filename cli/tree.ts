@@ -22,6 +22,7 @@ export const COMMANDS: readonly Entry[] = [
   at("Embedded network", "relay", async () => (await import("./commands/relay.ts")).relayCommand),
   at("Embedded network", "gateway", async () => (await import("./commands/gateway.ts")).gatewayCommand),
 
+  at("Help", "completions", async () => (await import("./commands/completions.ts")).completionsCommand),
   at("Help", "version", async () => (await import("./commands/version.ts")).versionCommand),
 ];
 

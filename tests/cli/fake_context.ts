@@ -62,6 +62,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     startDev: () => Promise.reject(new Error("not faked")),
     isolate: () => Promise.resolve(undefined),
     runDemo: () => Promise.reject(new Error("not faked")),
+    completionFacts: () => Promise.resolve({}),
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
   };
