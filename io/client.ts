@@ -4,14 +4,14 @@
  */
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
-import type { Platform, Poller, UdpSocket } from "../ffi/platform.ts";
+import type { DnsControl, Platform, Poller, UdpSocket } from "../ffi/platform.ts";
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { SocketAddress } from "../lib/base/ip.ts";
+import { type IpAddress, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
-import type { ChannelEvent } from "../lib/channel/client.ts";
+import type { ChannelEvent, ChannelTrouble } from "../lib/channel/client.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import type { Explanation } from "../lib/client/explain.ts";
 import { ClientSession } from "../lib/client/session.ts";
@@ -20,6 +20,7 @@ import type { ClientConfig } from "../lib/control/config.ts";
 import type { EventSink } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { newKeyPair } from "../lib/node/key_pair.ts";
+import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
 import { reportClientEvent, reportSignedIn } from "./client_events.ts";
 import { ClientHost } from "./client_host.ts";
@@ -44,15 +45,32 @@ export interface ClientEnvironment {
   readonly platform?: Platform;
   readonly crypto?: CryptoProvider;
   readonly events?: EventSink;
+  /** Called after the portal came or went, or could not be reached once more. */
+  readonly onPortal?: () => void;
   /** How to reach the portal. */
   readonly portal?: Pick<PortalConnectionOptions, "trust" | "userAgent">;
+}
+
+/** What a client is on this machine. */
+export interface ClientFacts {
+  /** The name and the id by which the portal knows it. */
+  readonly deviceName: string;
+  readonly deviceId: string;
+  readonly tunName: string;
+  readonly mtu: number;
+  readonly dnsControl: DnsControl;
+  /** The machine's own resolvers. */
+  readonly resolvers: readonly IpAddress[];
 }
 
 /** A running client. */
 export interface Client extends RunningRole {
   /** Resolves when the tunnel is configured. */
   readonly ready: Promise<void>;
+  /** Why the portal is away; undefined while it is there, and before the first attempt ended. */
+  readonly trouble: ChannelTrouble | undefined;
   status(): ClientStatus;
+  facts(): ClientFacts;
   /** Returns what would happen to traffic for `target`, a name or an address. */
   explain(target: string): Explanation;
   /** Makes the connection to a resource without waiting for a packet. */
@@ -121,6 +139,9 @@ interface Parts extends ClientEnvironment {
 
 class RunningClient implements Client {
   readonly #log: Log;
+  readonly #name: string;
+  readonly #id: string;
+  readonly #onPortal: () => void;
   readonly #host: ClientHost;
   readonly #platform: Platform;
   readonly #emit: EventSink;
@@ -141,6 +162,9 @@ class RunningClient implements Client {
 
   constructor(config: ClientConfig, log: Log, host: ClientHost, parts: Parts) {
     this.#log = log;
+    this.#name = config.name ?? Deno.hostname();
+    this.#id = parts.id;
+    this.#onPortal = parts.onPortal ?? (() => {});
     this.#host = host;
     this.#platform = parts.platform;
     const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
@@ -181,12 +205,13 @@ class RunningClient implements Client {
       token: config.token,
       parameters: () => ({
         external_id: parts.id,
-        name: config.name ?? Deno.hostname(),
+        name: this.#name,
         public_key: toBase64(this.#keyPair.publicKey),
       }),
       lookup,
       onAddresses: (addresses) => this.#host.bypass.setPortal(addresses),
       onEvent: (event) => this.#handlePortalEvent(event),
+      isPatient: !config.failFast,
       ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
       log,
     });
@@ -213,6 +238,21 @@ class RunningClient implements Client {
 
   get done(): Promise<void> {
     return this.#life.done;
+  }
+
+  get trouble(): ChannelTrouble | undefined {
+    return this.#portal.trouble;
+  }
+
+  facts(): ClientFacts {
+    return {
+      deviceName: this.#name,
+      deviceId: this.#id,
+      tunName: this.#host.tun.name,
+      mtu: MAX_PACKET_LENGTH,
+      dnsControl: this.#host.dnsControl,
+      resolvers: this.#host.resolvers,
+    };
   }
 
   status(): ClientStatus {
@@ -316,11 +356,13 @@ class RunningClient implements Client {
         this.#log.info("connected to the portal");
         this.#emit({ event: "portal-connected" });
         this.#session.handlePortalJoined(now);
+        this.#onPortal();
         break;
       case "hiccup":
         this.#log.warn("portal cannot be reached; trying again", { reason: event.reason });
         if (event.wasJoined) this.#emit({ event: "portal-lost", reason: event.reason });
         this.#session.handlePortalLost(now);
+        this.#onPortal();
         break;
       case "message": {
         const message = decodeClientInbound(event.event, event.payload);

@@ -13,7 +13,8 @@ export function reportClientEvent(event: ClientEvent, log: Log, sink: EventSink)
       // Reported when the machine is set up accordingly.
       return;
     case "resources-changed":
-      return log.debug("resources changed");
+      log.debug("resources changed");
+      return sink({ event: "resources-changed" });
     case "authorization-requested":
       log.info("asking for access", { resource: event.resourceId });
       return sink({ event: "access-requested", resourceId: event.resourceId });

@@ -73,6 +73,11 @@ export class ClientHost {
     }
   }
 
+  /** How names reach the client. */
+  get dnsControl(): DnsControl {
+    return this.#dns.control;
+  }
+
   /** The machine's own resolvers, as last read. */
   get resolvers(): readonly IpAddress[] {
     return this.#resolvers;

@@ -15,6 +15,7 @@ import type { Duration } from "../lib/base/time.ts";
 import {
   type ChannelEvent,
   type ChannelTopic,
+  type ChannelTrouble,
   PortalChannel,
   type SocketEnd,
 } from "../lib/channel/client.ts";
@@ -43,6 +44,8 @@ export interface PortalConnectionOptions {
   /** PEM certificates to trust instead of the built-in ones. */
   readonly trust?: readonly string[];
   readonly maxPartitionTime?: Duration;
+  /** See `PortalChannelOptions`. */
+  readonly isPatient?: boolean;
   readonly userAgent?: string;
   readonly log?: Log;
 }
@@ -72,12 +75,18 @@ export class PortalConnection {
       rng: systemRng,
       wallClock: readWallClock(),
       log: this.#log,
+      isPatient: options.isPatient ?? false,
       ...(options.maxPartitionTime === undefined ? {} : { maxPartitionTime: options.maxPartitionTime }),
     });
   }
 
   get isJoined(): boolean {
     return this.#channel.isJoined;
+  }
+
+  /** Why the last attempt to connect ended, and when the next begins; undefined while joined. */
+  get trouble(): ChannelTrouble | undefined {
+    return this.#channel.trouble;
   }
 
   /** Dials. */

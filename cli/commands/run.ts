@@ -58,6 +58,9 @@ systemd-resolved; what fits the machine otherwise.`,
       tunName: setting(env, ["--tun-name"], "FZ_TUN_NAME", string({ metavar: "NAME" }), undefined, {
         description: message`Name of the TUN device.`,
       }),
+      failFast: toggle(env, ["--fail-fast"], "FZ_FAIL_FAST", {
+        description: message`Give up if the portal cannot be reached at the start, instead of retrying.`,
+      }),
       increaseBuffers: toggle(env, ["--inc-buf"], "FIREZONE_INC_BUF", {
         description: message`Raise the kernel's limits of socket buffers.`,
       }),
@@ -100,13 +103,14 @@ systemd-resolved; what fits the machine otherwise.`,
       dnsControl,
       internetResource,
       tunName,
+      failFast,
       increaseBuffers,
       flowLogs,
     } = options;
     const token = await takeToken(context, options.tokenPath);
     const config = {
       ...{ apiUrl, token, name, id, maxPartitionTime },
-      ...{ dnsControl, internetResource, tunName, increaseBuffers, flowLogs },
+      ...{ dnsControl, internetResource, tunName, failFast, increaseBuffers, flowLogs },
     };
     if (options.check) {
       await context.host.checkClient(config);

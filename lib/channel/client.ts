@@ -39,6 +39,11 @@ export interface PortalChannelOptions {
   readonly rng: Rng;
   /** How long a joined channel that broke may try to come back before it gives up. Undefined: for ever. */
   readonly maxPartitionTime?: Duration;
+  /**
+   * Also the first join is tried for ever, with growing delays. Otherwise it is tried each second, and given up when
+   * it took 15 s, as upstream does.
+   */
+  readonly isPatient?: boolean;
   /** Lets a `Retry-After` date be understood when the answer has no `Date` header. */
   readonly wallClock?: WallClock;
   readonly log?: Log;
@@ -69,11 +74,8 @@ export type ChannelEvent =
   | {
     /** Not connected; the channel will dial at `retryAt`. */
     readonly type: "hiccup";
-    readonly reason: string;
-    readonly status: number | undefined;
     readonly wasJoined: boolean;
-    readonly retryAt: Instant;
-  }
+  } & ChannelTrouble
   | {
     /** The end: the channel does nothing more. */
     readonly type: "fatal";
@@ -81,6 +83,15 @@ export type ChannelEvent =
     /** Whether the token is worthless, so that a kept copy should be thrown away. */
     readonly discardToken: boolean;
   };
+
+/** Why a channel is not joined. */
+export interface ChannelTrouble {
+  readonly reason: string;
+  /** HTTP status of a refused upgrade. */
+  readonly status: number | undefined;
+  /** When it dials again, or did if that attempt is still open. */
+  readonly retryAt: Instant;
+}
 
 type State =
   | { readonly type: "waiting"; readonly until: Instant }
@@ -96,6 +107,8 @@ export class PortalChannel {
   readonly #log: Log;
   readonly #wallClock: WallClock | undefined;
   readonly #maxPartitionTime: Duration | undefined;
+  readonly #isPatient: boolean;
+  #trouble: ChannelTrouble | undefined;
   #state: State;
   #everJoined = false;
   /** Of the current outage: when its current attempt began, the time it cost so far, and the next delay. */
@@ -118,6 +131,7 @@ export class PortalChannel {
     this.#log = options.log ?? silentLog;
     this.#wallClock = options.wallClock;
     this.#maxPartitionTime = options.maxPartitionTime;
+    this.#isPatient = options.isPatient ?? false;
     this.#attemptSince = options.now;
     this.#state = { type: "waiting", until: options.now };
     this.#dial(options.now);
@@ -125,6 +139,11 @@ export class PortalChannel {
 
   get isJoined(): boolean {
     return this.#state.type === "joined";
+  }
+
+  /** Why the last attempt to connect ended; undefined while joined, and before the first ended. */
+  get trouble(): ChannelTrouble | undefined {
+    return this.#trouble;
   }
 
   /** How many messages were not sent because the channel was not joined. */
@@ -311,6 +330,7 @@ export class PortalChannel {
   #handleJoined(): void {
     this.#state = { type: "joined" };
     this.#everJoined = true;
+    this.#trouble = undefined;
     this.#resetBackoff();
     this.#events.push({ type: "joined" });
   }
@@ -362,7 +382,7 @@ export class PortalChannel {
     const delay = options.retryAfter ?? this.#nextDelay();
     if (options.retryAfter === undefined) {
       this.#spent += attempt + delay;
-      const budget = this.#everJoined ? this.#maxPartitionTime : INITIAL_BUDGET;
+      const budget = this.#everJoined ? this.#maxPartitionTime : this.#isPatient ? undefined : INITIAL_BUDGET;
       if (budget !== undefined && this.#spent > budget) {
         return this.#end(
           new Fault("unreachable", `Cannot reach the portal: ${reason}`, {
@@ -373,11 +393,12 @@ export class PortalChannel {
       }
     }
     this.#state = { type: "waiting", until: now + delay };
-    this.#events.push({ type: "hiccup", reason, status: options.status, wasJoined, retryAt: now + delay });
+    this.#trouble = { reason, status: options.status, retryAt: now + delay };
+    this.#events.push({ type: "hiccup", wasJoined, ...this.#trouble });
   }
 
   #nextDelay(): Duration {
-    if (!this.#everJoined) return INITIAL_DELAY;
+    if (!this.#everJoined && !this.#isPatient) return INITIAL_DELAY;
     const base = this.#backoff;
     this.#backoff = Math.min(base * BACKOFF_FACTOR, MAX_DELAY);
     return base + base * unit(this.#rng);

@@ -21,6 +21,8 @@ export interface PeerConfig {
 
 /** What a client is told at its start. */
 export interface ClientConfig extends PeerConfig {
+  /** Give up when the portal cannot be reached within 15 s of the start; otherwise it is tried for ever. */
+  readonly failFast: boolean;
   /** What fits the machine if undefined. */
   readonly dnsControl: DnsControl | undefined;
   readonly internetResource: boolean;

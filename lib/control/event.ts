@@ -3,6 +3,8 @@
  * with `time` (RFC 3339) and `event` before the fields below. The stream only grows: readers skip what they do not know.
  */
 
+import type { Problem, SessionState } from "./api.ts";
+
 /** How two peers reach each other. Kinds are ICE's: "host", "srflx", "prflx", "relay". */
 export interface EventPath {
   readonly kind: "direct" | "relayed";
@@ -34,6 +36,10 @@ export type ClientRunEvent =
     readonly dns: readonly string[];
   }
   | { readonly event: "ready" }
+  /** Where the session stands now, and why it is not connected. */
+  | { readonly event: "state-changed"; readonly state: SessionState; readonly problem?: Problem }
+  /** What this client may reach changed, or what is known of it. */
+  | { readonly event: "resources-changed" }
   | { readonly event: "access-requested"; readonly resourceId: string }
   | { readonly event: "access-granted"; readonly resourceId: string; readonly gatewayId: string }
   | { readonly event: "access-denied"; readonly resourceId: string; readonly reason: string }

@@ -113,6 +113,7 @@ Deno.test("fz run: hands upstream's flags to the client", async () => {
     dnsControl: "disabled",
     internetResource: true,
     tunName: undefined,
+    failFast: false,
     increaseBuffers: true,
     flowLogs: true,
   }]]);

@@ -184,6 +184,41 @@ Deno.test("PortalChannel tries the first join every second and gives up after 15
   assert.fail("never gave up");
 });
 
+Deno.test("PortalChannel tries a patient first join for ever, with growing delays, and says why", () => {
+  const machine = channel({ isPatient: true });
+  assert.equal(machine.trouble, undefined);
+  const delays: number[] = [];
+  let now = 0;
+  for (let attempt = 0; attempt < 200; attempt++) {
+    machine.handleClosed({ type: "failed", reason: "connection refused" }, now);
+    const [hiccup] = events(machine);
+    assert(hiccup?.type === "hiccup" && !hiccup.wasJoined);
+    const { retryAt } = hiccup;
+    assert.deepEqual(machine.trouble, { reason: "connection refused", status: undefined, retryAt });
+    delays.push(retryAt - now);
+    now = retryAt;
+    machine.handleTimeout(now);
+  }
+  assert.ok(delays[0]! >= 500 && delays[0]! <= 1000);
+  assert.ok(delays.at(-1)! >= 60_000 && delays.at(-1)! <= 120_000);
+  machine.handleOpen(now);
+  const join = actions(machine).at(-1);
+  assert(join?.type === "send");
+  machine.handleText(JOIN_OK, now);
+  assert(machine.isJoined);
+  assert.equal(machine.trouble, undefined);
+});
+
+Deno.test("PortalChannel.trouble has the status of a refusal, and waits as Retry-After says", () => {
+  const machine = channel({ isPatient: true });
+  machine.handleClosed({ type: "refused", status: 503, headers: { "retry-after": "42" }, body: "" }, 10);
+  assert.deepEqual(machine.trouble, {
+    reason: "portal answered HTTP status 503",
+    status: 503,
+    retryAt: 42_010,
+  });
+});
+
 Deno.test("PortalChannel gives up when an outage lasts longer than the maximum partition time", () => {
   const machine = joined({ maxPartitionTime: 60_000 });
   let now = 0;

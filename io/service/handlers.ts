@@ -1,0 +1,63 @@
+/** The control API of a session: one function a route, each composed of what the session and its helpers can do. */
+
+import { Fault } from "../../lib/base/fault.ts";
+import { API_VERSION } from "../../lib/control/api.ts";
+import { VERSION } from "../../lib/control/version.ts";
+import type { ControlHandlers } from "../control/handlers.ts";
+import { dnsDocument, healthDocument } from "./documents.ts";
+import type { Service } from "./service.ts";
+
+const DONE = { schema: 1 } as const;
+
+/** Returns what `service` does for each route. Throws nothing itself; its functions throw `Fault`s. */
+export function serviceHandlers(service: Service): ControlHandlers {
+  return {
+    version: () => ({ schema: 1, api: [API_VERSION], version: VERSION }),
+    status: () => service.status(),
+    resources: () => ({ schema: 1, resources: service.status().resources }),
+    health: () => healthDocument(service),
+    metrics: () => missing("metrics"),
+    events: (_request, signal) => service.follow(signal),
+    log: () => missing("the log"),
+    dns: () => {
+      const { engine } = service.facts();
+      if (engine === undefined) throw notSignedIn(service);
+      return dnsDocument(engine);
+    },
+    dnsQuery: () => missing("asking for names"),
+    explain: () => missing("explaining"),
+    wait: () => missing("waiting"),
+    ping: () => missing("pinging"),
+    credential: async ({ token }) => {
+      await service.useCredential(token);
+      return DONE;
+    },
+    stop: () => {
+      // The answer must be out before the socket goes away.
+      setTimeout(() => void service.stop(), 0);
+      return DONE;
+    },
+    reset: () => {
+      if (service.engine === undefined) throw notSignedIn(service);
+      service.reset();
+      return DONE;
+    },
+    setResource: () => missing("switching resources"),
+    setInternet: ({ active }) => {
+      service.setInternet(active);
+      return { schema: 1, internet: service.status().internet };
+    },
+    setLogFilter: () => missing("changing the log's filter"),
+    capture: () => missing("capturing"),
+  };
+}
+
+/** Returns the Fault for what cannot be asked while nobody is signed in. */
+export function notSignedIn({ problem }: Service): Fault {
+  const { code = "rejected", message = "the session is starting", next } = problem ?? {};
+  return new Fault(code, `Cannot ask the tunnel: ${message}`, next === undefined ? {} : { next });
+}
+
+function missing(what: string): never {
+  throw new Fault("unexpected", `Cannot do that: ${what} is not there yet`);
+}

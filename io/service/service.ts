@@ -1,0 +1,268 @@
+/**
+ * A session: one for the whole life of its process. It owns the engine (`startClient`) while there is a credential,
+ * says where it stands, and takes a new credential without a restart. `session.ts` gives it its place on the machine,
+ * `handlers.ts` opens it to the control API.
+ */
+
+import { Fault } from "../../lib/base/fault.ts";
+import type { Log } from "../../lib/base/log.ts";
+import type { Problem, SessionEvent, SessionState, StatusDocument } from "../../lib/control/api.ts";
+import type { ClientConfig } from "../../lib/control/config.ts";
+import type { EventSink, RunEvent } from "../../lib/control/event.ts";
+import type { Client, ClientEnvironment } from "../client.ts";
+import { monotonicNow } from "../clock.ts";
+import { Lifetime, type RunningRole } from "../lifetime.ts";
+import { problemOf, type SessionFacts, statusDocument, timeText } from "./documents.ts";
+import { Hub } from "./hub.ts";
+
+/** What the engine tells the service. */
+export type EngineHooks = Required<Pick<ClientEnvironment, "events" | "onPortal">>;
+
+/** What a session is made of. */
+export interface ServiceOptions {
+  readonly profile: string;
+  readonly config: Omit<ClientConfig, "token">;
+  /** Whether it waits for a credential when there is none or a dead one, instead of ending. */
+  readonly waitsForCredential: boolean;
+  readonly log: Log;
+  readonly startEngine: (config: ClientConfig, hooks: EngineHooks) => Promise<Client>;
+  /** Throws what would keep an engine from starting; changes nothing. */
+  readonly checkEngine: (config: ClientConfig) => Promise<void>;
+  /** Hears what the readers of the event stream hear. */
+  readonly events: EventSink;
+}
+
+/** Why nothing is connected where there is no credential at all. */
+const NO_CREDENTIAL: Problem = {
+  code: "rejected",
+  message: "Nobody is signed in",
+  next: "Run `fz sign-in`.",
+};
+const UNREACHABLE_NEXT = "Check the network and the portal's URL; the session goes on trying.";
+
+/** A running session. */
+export class Service implements RunningRole {
+  readonly log: Log;
+  readonly #options: ServiceOptions;
+  readonly #life = new Lifetime("session", () => this.#shutDown());
+  readonly #hub = new Hub<SessionEvent>({ time: "", event: "dropped", reason: "the reader was too slow" });
+  readonly #startedAt = Date.now();
+  #engine: Client | undefined;
+  #isStarting = false;
+  /** Of the engine that runs. */
+  #readyAt: number | undefined;
+  #portalSince: number | undefined;
+  /** Why nobody is signed in. */
+  #problem: Problem | undefined;
+  #internetWanted: boolean;
+  #announced = "";
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ServiceOptions) {
+    this.log = options.log;
+    this.#options = options;
+    this.#internetWanted = options.config.internetResource;
+  }
+
+  /** See `RunningRole`: resolves when the tunnel is configured for the first time. */
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  /** See `RunningRole`. */
+  get done(): Promise<void> {
+    return this.#life.done;
+  }
+
+  /** Starts with `token`, or waits for one. Throws the Fault that keeps it from starting, with nothing changed. */
+  async start(token: string | undefined): Promise<void> {
+    if (token !== undefined) return await this.#inTurn(() => this.#startEngine(token));
+    if (!this.#options.waitsForCredential) throw new Fault("rejected", NO_CREDENTIAL.message);
+    await this.#options.checkEngine({ ...this.#options.config, token: "" });
+    this.#problem = NO_CREDENTIAL;
+    this.#announce();
+  }
+
+  /** The engine; undefined while nobody is signed in. */
+  get engine(): Client | undefined {
+    return this.#engine;
+  }
+
+  /** Where the session stands. */
+  get state(): SessionState {
+    if (this.#life.isEnding) return "stopping";
+    if (this.#engine === undefined) return this.#isStarting ? "connecting" : "signed-out";
+    if (this.#readyAt === undefined) return "connecting";
+    return this.#engine.trouble === undefined ? "connected" : "degraded";
+  }
+
+  /** Why it is not connected. */
+  get problem(): Problem | undefined {
+    const trouble = this.#engine?.trouble;
+    return trouble === undefined ? this.#problem : {
+      code: "unreachable",
+      message: `Cannot reach the portal: ${trouble.reason}`,
+      next: UNREACHABLE_NEXT,
+    };
+  }
+
+  /** Returns everything there is to tell. */
+  facts(): SessionFacts {
+    const { profile, config } = this.#options;
+    const engine = this.#engine;
+    return {
+      pid: Deno.pid,
+      profile,
+      state: this.state,
+      startedAt: this.#startedAt,
+      readyAt: this.#readyAt,
+      problem: this.problem,
+      retryAt: this.#retryAt(),
+      portalUrl: config.apiUrl,
+      portalSince: this.#portalSince,
+      deviceName: config.name ?? Deno.hostname(),
+      internetWanted: this.#internetWanted,
+      engine: engine && { status: engine.status(), facts: engine.facts() },
+    };
+  }
+
+  /** Returns everything there is to tell, as the API does. */
+  status(): StatusDocument {
+    return statusDocument(this.facts());
+  }
+
+  /** Returns what happens from now on. The first is a "status". Ends with the session, or with `signal`. */
+  follow(signal: AbortSignal): AsyncIterableIterator<SessionEvent> {
+    return this.#hub.subscribe(signal, [{ ...this.status(), time: timeText(Date.now()), event: "status" }]);
+  }
+
+  /** Connects with `token` in place of whatever was there. Throws the Fault that keeps it from starting. */
+  useCredential(token: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#life.isEnding) {
+        throw new Fault("not-running", "Cannot take the credential: the session is ending");
+      }
+      const before = this.#engine;
+      this.#forgetEngine();
+      this.#isStarting = true;
+      await before?.stop();
+      try {
+        await this.#startEngine(token);
+      } catch (error) {
+        if (error instanceof Fault) void this.#life.end(error);
+        throw error;
+      }
+    });
+  }
+
+  /** Switches full tunnel, for this engine and those after it. */
+  setInternet(active: boolean): void {
+    this.#internetWanted = active;
+    this.#engine?.setInternetResource(active);
+  }
+
+  /** Forgets all paths and finds new ones. */
+  reset(): void {
+    this.#engine?.reset();
+  }
+
+  /** Undoes what was changed on the machine, says goodbye, and ends. */
+  async stop(): Promise<void> {
+    await this.#life.end();
+  }
+
+  async #startEngine(token: string): Promise<void> {
+    if (this.#life.isEnding) return;
+    this.#isStarting = true;
+    this.#problem = undefined;
+    this.#announce();
+    try {
+      const config = { ...this.#options.config, internetResource: this.#internetWanted, token };
+      const engine = await this.#options.startEngine(config, {
+        events: (event) => this.#forward(event),
+        onPortal: () => this.#announce(),
+      });
+      this.#engine = engine;
+      engine.ready.then(() => this.#handleReady(engine), () => {});
+      engine.done.then(() => this.#handleEnd(engine), (error) => this.#handleEnd(engine, error));
+    } finally {
+      this.#isStarting = false;
+    }
+    this.#announce();
+  }
+
+  #handleReady(engine: Client): void {
+    if (this.#engine !== engine) return;
+    this.#readyAt = Date.now();
+    this.#announce();
+    this.#life.becomeReady();
+  }
+
+  /** The engine has undone its changes of the machine already. */
+  #handleEnd(engine: Client, error?: unknown): void {
+    if (this.#engine !== engine || this.#life.isEnding) return;
+    this.#forgetEngine();
+    const fault = error === undefined || error instanceof Fault
+      ? error
+      : new Fault("unexpected", "Cannot go on: the client failed", { cause: error });
+    const isDead = fault?.code === "rejected" || fault?.code === "expired";
+    if (!isDead || !this.#options.waitsForCredential) return void this.#life.end(fault);
+    this.log.warn("the credential is not accepted any more; waiting for another one", {
+      reason: fault.message,
+    });
+    this.#problem = problemOf(fault);
+    this.#announce();
+  }
+
+  #forgetEngine(): void {
+    this.#engine = undefined;
+    this.#readyAt = undefined;
+    this.#portalSince = undefined;
+  }
+
+  #retryAt(): number | undefined {
+    const trouble = this.#engine?.trouble;
+    const wait = trouble === undefined ? 0 : trouble.retryAt - monotonicNow();
+    return wait > 0 ? Date.now() + wait : undefined;
+  }
+
+  /** Passes on what the engine tells. Its end is not the session's. */
+  #forward(event: RunEvent): void {
+    if (event.event === "stopping" || event.event === "stopped") return;
+    if (event.event === "portal-connected") this.#portalSince = Date.now();
+    if (event.event === "portal-lost") this.#portalSince = undefined;
+    this.#tell(event);
+  }
+
+  /** Tells where the session stands, if that changed. */
+  #announce(): void {
+    const { state, problem } = this;
+    const text = `${state} ${problem?.code} ${problem?.message}`;
+    if (text === this.#announced) return;
+    this.#announced = text;
+    this.#tell({ event: "state-changed", state, ...(problem === undefined ? {} : { problem }) });
+  }
+
+  #tell(event: RunEvent): void {
+    this.#options.events(event);
+    this.#hub.publish({ time: timeText(Date.now()), ...event });
+  }
+
+  async #shutDown(): Promise<void> {
+    // Whoever ends us may still be in the middle of a turn.
+    await Promise.resolve();
+    this.#announce();
+    this.#tell({ event: "stopping" });
+    await this.#work;
+    await this.#engine?.stop();
+    this.#tell({ event: "stopped" });
+    this.#hub.close();
+  }
+
+  /** Runs `work` after everything asked for before it, whether that went well or not. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#work.then(work);
+    this.#work = result.catch(() => {});
+    return result;
+  }
+}
