@@ -1,0 +1,19 @@
+/** Processes as the kernel tells them apart (proc(5)). */
+
+/** Returns when the process `pid` started, as a text that no later process of that id has; undefined if it is gone. */
+export async function processStart(pid: number): Promise<string | undefined> {
+  let stat: string;
+  try {
+    stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  } catch {
+    return undefined;
+  }
+  // The second field is the program's name, which may contain anything but ends with the last parenthesis.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  const start = fields[STARTTIME - 3];
+  return start === undefined || state === "Z" || state === "X" ? undefined : start;
+}
+
+/** Number of the field in proc(5); the state is field 3. */
+const STARTTIME = 22;
