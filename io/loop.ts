@@ -29,6 +29,9 @@ export interface PacketMachine {
   pollPacket?(): Uint8Array | undefined;
 }
 
+/** Sees each packet inside the tunnel: "out" comes from this machine, "in" is for it. Valid until it returns. */
+export type PacketTap = (packet: Uint8Array, direction: "in" | "out") => void;
+
 /** What a loop carries between. */
 export interface LoopOptions {
   readonly machine: PacketMachine;
@@ -54,6 +57,9 @@ export class Loop {
   readonly #onDatagram: DatagramHandler;
   #sockets: readonly UdpSocket[] = [];
   #tun: Tun | undefined;
+  /** Undefined while nobody captures: one comparison a packet. */
+  #tap: PacketTap | undefined;
+  readonly #taps = new Set<PacketTap>();
   #now: Instant;
   /** The instant at which the pending wait ends by itself. */
   #armedFor = Infinity;
@@ -72,12 +78,14 @@ export class Loop {
     this.#onTunGone = onTunGone ?? (() => {});
     this.#now = clock.now();
     this.#onPacket = (packet) => {
+      // Before the machine translates it in place.
+      this.#tap?.(packet, "out");
       const datagram = machine.handlePacket?.(packet, this.#now);
       if (datagram !== undefined) this.#send(datagram);
     };
     this.#onDatagram = (local, remote, payload) => {
       const packet = machine.handleDatagram(local, remote, payload, this.#now);
-      if (packet !== undefined) this.#tun?.send(packet);
+      if (packet !== undefined) this.#deliver(packet);
     };
   }
 
@@ -98,6 +106,16 @@ export class Loop {
     for (const socket of this.#sockets) this.#poller.remove(socket);
     this.#sockets = sockets;
     for (const socket of sockets) this.#poller.add(socket);
+  }
+
+  /** Shows `tap` each packet inside the tunnel until the returned function is called. */
+  addTap(tap: PacketTap): () => void {
+    this.#taps.add(tap);
+    this.#chooseTap();
+    return () => {
+      this.#taps.delete(tap);
+      this.#chooseTap();
+    };
   }
 
   /** Calls `onReadable` whenever `source`, which is not the machine's, can be read. */
@@ -226,10 +244,22 @@ export class Loop {
       this.#send(datagram);
     }
     for (let packet = machine.pollPacket?.(); packet !== undefined; packet = machine.pollPacket?.()) {
-      this.#tun?.send(packet);
+      this.#deliver(packet);
     }
     for (const socket of this.#sockets) socket.flush();
     this.#tun?.flush();
+  }
+
+  #deliver(packet: Uint8Array): void {
+    this.#tap?.(packet, "in");
+    this.#tun?.send(packet);
+  }
+
+  #chooseTap(): void {
+    const taps = [...this.#taps];
+    this.#tap = taps.length < 2 ? taps[0] : (packet, direction) => {
+      for (const tap of taps) tap(packet, direction);
+    };
   }
 
   #send(datagram: Datagram): void {
