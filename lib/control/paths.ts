@@ -22,6 +22,8 @@ export interface Paths {
   readonly readSocket: string;
   /** Address and token of the control API where there are no Unix sockets. */
   readonly controlFile: string;
+  /** The same for those who may only ask. */
+  readonly controlReadFile: string;
   /** Held by the session for its life. */
   readonly lock: string;
   /** Held by `fz up` while it looks for a session and starts one. */
@@ -56,6 +58,7 @@ export function pathsOf(context: PathContext): Paths {
     controlSocket: `${runtime}/fz.sock`,
     readSocket: `${runtime}/fz-read.sock`,
     controlFile: `${runtime}/control.json`,
+    controlReadFile: `${runtime}/control-read.json`,
     lock: `${runtime}/fz.lock`,
     upLock: `${runtime}/up.lock`,
     sessionFile: `${runtime}/session.json`,

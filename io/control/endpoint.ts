@@ -1,0 +1,119 @@
+/**
+ * Where the control API of a session is: a Unix socket, or a port of the loopback with a token. Which of the sessions on
+ * this machine a user means, and how far he gets.
+ */
+
+import { Fault } from "../../lib/base/fault.ts";
+import { READERS_GROUP, sessionPaths } from "../../lib/control/paths.ts";
+import type { PathContext, Paths } from "../../lib/control/paths.ts";
+import type { Connection } from "./byte_stream.ts";
+
+/** A place where a session answers. */
+export type Endpoint =
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "tcp"; readonly port: number; readonly token: string };
+
+/** How long a session that lives may take to accept a connection. */
+const CONNECT_MS = 3000;
+/** Longest descriptor of a TCP endpoint. */
+const MAX_DESCRIPTOR_BYTES = 4096;
+
+/**
+ * Returns where the session answers that the user in `context` means. Throws `Fault` "privilege" if it is not his to ask,
+ * and what `notRunning` returns if there is none.
+ */
+export async function findEndpoint(
+  context: PathContext,
+  authority: "read" | "change",
+  notRunning: (paths: readonly Paths[]) => Promise<Fault>,
+): Promise<Endpoint> {
+  const candidates = sessionPaths(context);
+  let locked: Paths | undefined;
+  for (const paths of candidates) {
+    for await (const endpoint of endpointsOf(paths, authority)) {
+      if (endpoint === "denied") {
+        locked = paths;
+        continue;
+      }
+      const outcome = await probe(endpoint);
+      if (outcome === "there") return endpoint;
+      if (outcome === "denied") locked = paths;
+    }
+  }
+  throw locked === undefined ? await notRunning(candidates) : privilegeFault(locked, authority);
+}
+
+/** Opens a connection. Throws the error of the system, or `Fault` "timeout". */
+export async function dial(endpoint: Endpoint): Promise<Connection> {
+  const dialled: Promise<Connection> = endpoint.type === "unix"
+    ? Deno.connect({ transport: "unix", path: endpoint.path })
+    : Deno.connect({ hostname: "127.0.0.1", port: endpoint.port });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      dialled.then((connection) => connection.close(), () => {});
+      reject(stuckFault("accept a connection", CONNECT_MS));
+    }, CONNECT_MS);
+  });
+  try {
+    return await Promise.race([dialled, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Returns the `Fault` for a session that lives and does not do its part. */
+export function stuckFault(what: string, ms: number): Fault {
+  return new Fault("timeout", `Cannot ask the session: it did not ${what} within ${ms / 1000} s`, {
+    next:
+      "It may be overloaded or stopped by a debugger or SIGSTOP; end it and start it again if it stays so.",
+  });
+}
+
+async function* endpointsOf(paths: Paths, authority: "read" | "change"): AsyncGenerator<Endpoint | "denied"> {
+  if (Deno.build.os !== "windows") {
+    yield { type: "unix", path: paths.controlSocket };
+    if (authority === "read") yield { type: "unix", path: paths.readSocket };
+  }
+  yield* await tcpEndpoint(paths.controlFile);
+  if (authority === "read") yield* await tcpEndpoint(paths.controlReadFile);
+}
+
+/** Returns the endpoint that the descriptor at `path` tells, or nothing. */
+async function tcpEndpoint(path: string): Promise<(Endpoint | "denied")[]> {
+  try {
+    const { size } = await Deno.stat(path);
+    if (size > MAX_DESCRIPTOR_BYTES) return [];
+    const { port, token } = JSON.parse(await Deno.readTextFile(path)) as { port?: unknown; token?: unknown };
+    const isPort = typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536;
+    if (!isPort || typeof token !== "string" || !/^[\w-]{16,256}$/.test(token)) return [];
+    return [{ type: "tcp", port, token }];
+  } catch (error) {
+    // Torn or alien text is no descriptor: nobody who lives wrote it.
+    return isDenied(error) ? ["denied"] : [];
+  }
+}
+
+async function probe(endpoint: Endpoint): Promise<"there" | "denied" | "absent"> {
+  try {
+    // Closed at once: the session drops idle connections, and a command may think for long before it asks.
+    (await dial(endpoint)).close();
+    return "there";
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    return isDenied(error) ? "denied" : "absent";
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
+}
+
+function privilegeFault({ runtime }: Paths, authority: "read" | "change"): Fault {
+  const verb = authority === "read" ? "ask" : "steer";
+  return new Fault("privilege", `Cannot ${verb} the session in "${runtime}": it is another user's`, {
+    next: authority === "read"
+      ? `Run the command with sudo, or join the group "${READERS_GROUP}" to ask without it: sudo usermod -aG ${READERS_GROUP} "$USER", then sign in to this machine anew.`
+      : "Run the command with sudo.",
+  });
+}
