@@ -29,6 +29,7 @@ export interface AccessContext {
   readonly node: ClientNode;
   readonly resources: Resources;
   readonly proxyIps: ProxyIps;
+  readonly isInternetActive: () => boolean;
   readonly outbox: Outbox<ClientOutbound>;
   readonly log: Log;
   readonly emit: (event: ClientEvent) => void;
@@ -41,6 +42,9 @@ export interface AccessContext {
   /** Gives up on a query. */
   readonly failQuestion: (question: Question, now: Instant) => void;
 }
+
+/** What came of the user's wish for access to a resource. */
+export type WishOutcome = "unknown-resource" | "inactive" | "unsupported" | "pending" | "granted";
 
 /** The state of access. */
 export class Access {
@@ -82,6 +86,17 @@ export class Access {
     return undefined;
   }
 
+  /** The user wants access to a resource, without a packet. */
+  wish(resourceId: string, now: Instant): WishOutcome {
+    const { resources } = this.#context;
+    const resource = resources.get(resourceId);
+    if (resource === undefined) return "unknown-resource";
+    const isOff = resource.type === "internet" && !this.#context.isInternetActive();
+    if (isOff || resources.isDisabled(resourceId)) return "inactive";
+    const isPool = resource.type === "static-device-pool" || resource.type === "dynamic-device-pool";
+    return isPool ? "unsupported" : this.want(resourceId, now);
+  }
+
   /** Wants access to a resource without a packet; returns what there is of it. */
   want(resourceId: string, now: Instant): "granted" | "pending" {
     if (this.peers.ofResource(resourceId) !== undefined) return "granted";
@@ -108,7 +123,7 @@ export class Access {
   /** Asks again for everything that the portal does not know of (it was away) and for grants that lacked a relay. */
   requestAll(now: Instant): void {
     for (const resourceId of this.authorizations.unrequested()) {
-      if (this.#context.resources.get(resourceId) !== undefined) this.#request(resourceId, now);
+      if (this.#context.resources.getEnabled(resourceId) !== undefined) this.#request(resourceId, now);
       else this.#failAll(this.authorizations.handleRemoved(resourceId), now);
     }
   }
@@ -117,7 +132,7 @@ export class Access {
   handleGranted(grant: ClientInboundPayload<"authorization_created">, now: Instant): void {
     const { resource_id: resourceId, gateway_id: gatewayId } = grant;
     const { node, resources, log, emit } = this.#context;
-    const resource = resources.get(resourceId);
+    const resource = resources.getEnabled(resourceId);
     if (resource === undefined || !this.authorizations.isPending(resourceId)) {
       log.debug("ignored a grant that was not asked for", { resourceId });
       return;
@@ -168,7 +183,7 @@ export class Access {
   /** The portal refused access. */
   handleDenied(denial: ClientInboundPayload<"authorization_creation_failed">, now: Instant): void {
     const { resource_id: resourceId, reason, violated_properties: violatedProperties } = denial;
-    const resource = this.#context.resources.get(resourceId);
+    const resource = this.#context.resources.getEnabled(resourceId);
     if (resource === undefined) return;
     this.#failAll(this.authorizations.handleDenied(resourceId, { reason, violatedProperties, at: now }), now);
     this.#context.emit({ type: "authorization-denied", resourceId, reason, violatedProperties });

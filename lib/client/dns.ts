@@ -4,7 +4,7 @@
  * which is told what it has to do by `pollRequest`.
  */
 
-import { type IpAddress, SocketAddress } from "../base/ip.ts";
+import { IpAddress, SocketAddress } from "../base/ip.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Duration, earliest, type Instant, seconds, type Wake } from "../base/time.ts";
@@ -149,7 +149,7 @@ export class ClientDns {
   handleDevice(
     resourceId: string,
     domain: string,
-    addresses: { readonly ipv4: IpAddress | undefined; readonly ipv6: IpAddress | undefined } | undefined,
+    addresses: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined } | undefined,
     now: Instant,
   ): void {
     const name = domain.toLowerCase();
@@ -165,7 +165,7 @@ export class ClientDns {
       }
       const address = query.type === RecordType.a ? addresses.ipv4 : addresses.ipv6;
       const type = query.type === RecordType.a ? "A" : "AAAA";
-      const records = addressRecords(type, address === undefined ? [] : [address]);
+      const records = addressRecords(type, address === undefined ? [] : [IpAddress.from(address)]);
       this.#answer(question, encodeDnsAnswer(query, ResponseCode.noError, records), "device-pool", now);
     }
   }

@@ -23,6 +23,8 @@ export interface Explanation {
   readonly sentinel: Sentinel | undefined;
   /** Resources that match, in the order in which they are tried; the first that permits the packet carries it. */
   readonly resources: readonly ResourceStatus[];
+  /** Resources that would match if the user had not disabled them. */
+  readonly disabled: readonly ResourceStatus[];
   /** What happens to traffic that no filter forbids. */
   readonly verdict: "resource" | "gateway" | "dns" | "refused" | "not-tunnelled";
   /** State of the mapping of the name at the gateway of each resource, by resource id. */
@@ -58,6 +60,7 @@ function explainName(target: string, domain: string, context: ExplainContext): E
     role: undefined,
     sentinel: undefined,
     resources: matching.map((resource) => statusOf(resource.id, context)),
+    disabled: context.resources.disabledFor(domain).map(({ id }) => statusOf(id, context)),
     verdict: matching.length > 0 ? "resource" : "not-tunnelled",
     mappings: mappingsOf(domain, matching.map(({ id }) => id), context),
   };
@@ -73,6 +76,7 @@ function explainAddress(target: string, address: IpAddress, context: ExplainCont
     role: undefined,
     sentinel: undefined,
     resources: [],
+    disabled: resources.disabledFor(address).map(({ id }) => statusOf(id, context)),
     mappings: {},
   } as const;
   if (isSentinelAddress(address)) {

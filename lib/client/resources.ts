@@ -1,9 +1,10 @@
 /**
  * The resources that policy lets this client see, filed for the router: names under their patterns, networks in a route
- * table, pool members by address. Tells what a change means: cosmetic, or "forget what was authorized".
+ * table, pool members by address. Those that the user disabled are known but not filed: nothing leads to them. Tells
+ * what a change means: cosmetic, or "forget what was authorized".
  */
 
-import { type AddressKey, IpNetwork } from "../base/ip.ts";
+import { type AddressKey, IpAddress, IpNetwork } from "../base/ip.ts";
 import { Pattern } from "../dns/pattern.ts";
 import type { StubResolver } from "../dns/stub_resolver.ts";
 import {
@@ -31,6 +32,8 @@ export class Resources {
   readonly #poolMembers = new Map<AddressKey, string>();
   readonly #warnings = new Map<string, string>();
   #internet: InternetResource | undefined;
+  /** Ids that the user disabled, whether or not there are such resources now. */
+  #disabled: ReadonlySet<string> = new Set();
 
   constructor(stub: StubResolver) {
     this.#stub = stub;
@@ -41,7 +44,7 @@ export class Resources {
     return this.#warnings;
   }
 
-  /** The Internet resource, if there is one. */
+  /** The Internet resource, if there is one that is enabled. */
   get internet(): InternetResource | undefined {
     return this.#internet;
   }
@@ -54,8 +57,38 @@ export class Resources {
     return this.#byId.get(id);
   }
 
+  /** Returns the resource unless it is unknown or disabled. */
+  getEnabled(id: string): Resource | undefined {
+    return this.#disabled.has(id) ? undefined : this.#byId.get(id);
+  }
+
+  isDisabled(id: string): boolean {
+    return this.#disabled.has(id);
+  }
+
   values(): Iterable<Resource> {
     return this.#byId.values();
+  }
+
+  /** Returns the disabled resources that would lead to `target`, a name or an address. */
+  disabledFor(target: string | IpAddress): Resource[] {
+    return [...this.#disabled].flatMap((id) => {
+      const resource = this.#byId.get(id);
+      return resource !== undefined && covers(resource, target) ? [resource] : [];
+    });
+  }
+
+  /** Disables the resources with these ids, also those that come later, and enables all others. */
+  setDisabled(ids: Iterable<string>): ResourceChange {
+    const before = this.#disabled;
+    const after = new Set([...ids].slice(0, MAX_DISABLED));
+    this.#disabled = after;
+    const known = (id: string) => this.#byId.has(id);
+    const revoked = [...after].filter((id) => !before.has(id) && known(id));
+    const enabled = [...before].filter((id) => !after.has(id) && known(id));
+    for (const id of revoked) this.#unfile(this.#byId.get(id)!);
+    for (const id of enabled) this.#file(this.#byId.get(id)!);
+    return { revoked, changed: revoked.length + enabled.length > 0 };
   }
 
   /** Returns the DNS resources whose pattern matches `name`, the most specific first, then the greater id. */
@@ -114,6 +147,10 @@ export class Resources {
 
   #add(resource: Resource): void {
     this.#byId.set(resource.id, resource);
+    if (!this.#disabled.has(resource.id)) this.#file(resource);
+  }
+
+  #file(resource: Resource): void {
     switch (resource.type) {
       case "dns":
       case "dynamic-device-pool": {
@@ -153,6 +190,11 @@ export class Resources {
     const resource = this.#byId.get(id);
     if (resource === undefined) return;
     this.#byId.delete(id);
+    this.#unfile(resource);
+  }
+
+  #unfile(resource: Resource): void {
+    const { id } = resource;
     this.#warnings.delete(id);
     switch (resource.type) {
       case "dns":
@@ -175,6 +217,23 @@ export class Resources {
 
 /** Returns the networks of everything, for the Internet resource. */
 export const EVERYWHERE: readonly IpNetwork[] = [IpNetwork.from("0.0.0.0/0"), IpNetwork.from("::/0")];
+
+const MAX_DISABLED = 10_000;
+
+function covers(resource: Resource, target: string | IpAddress): boolean {
+  switch (resource.type) {
+    case "dns":
+    case "dynamic-device-pool":
+      return typeof target === "string" && Pattern.parse(resource.pattern)?.matches(target) === true;
+    case "cidr":
+      return target instanceof IpAddress && resource.network.contains(target);
+    case "static-device-pool":
+      return target instanceof IpAddress &&
+        resource.devices.some(({ ipv4, ipv6 }) => ipv4.equals(target) || ipv6.equals(target));
+    case "internet":
+      return false;
+  }
+}
 
 /** Equal texts mean that an authorization for the one holds for the other. */
 function access(resource: Resource): string {

@@ -3,7 +3,7 @@
  * lookups a packet, whatever the number of resources and names.
  */
 
-import { type AddressKey, IpNetwork } from "../base/ip.ts";
+import { type AddressKey, type IpAddress, IpNetwork } from "../base/ip.ts";
 import type { ProxyIps } from "../dns/proxy_ips.ts";
 import { PROXY_RANGES } from "../dns/proxy_ips.ts";
 import { SENTINEL_RANGES } from "../dns/sentinels.ts";
@@ -90,6 +90,14 @@ export class Router {
       if (poolId !== undefined) return { type: "device", resourceId: poolId };
     }
     return this.#routeToResource(packet, destination, family, isPeerRange);
+  }
+
+  /** Returns whether an address resource leads to `ip` and permits this kind of traffic. */
+  leadsTo(ip: IpAddress, transport: "udp" | "tcp", port: number): boolean {
+    const match = this.#resources.networks.lookup(ip, transport, port);
+    if (match !== undefined) return match.permitted;
+    const isActive = this.#isInternetActive && this.#resources.internet !== undefined;
+    return isActive && !PEER_RANGES.some((range) => range.contains(ip));
   }
 
   /** Returns the DNS resources that `domain` belongs to, the most specific first. */

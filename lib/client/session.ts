@@ -8,7 +8,7 @@ import type { Datagram } from "../base/datagram.ts";
 import { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { Ring } from "../base/ring.ts";
-import { earliest, type Instant, type Wake } from "../base/time.ts";
+import { type Duration, earliest, type Instant, type Wake } from "../base/time.ts";
 import { Outbox, type OwnCandidates } from "../channel/outbox.ts";
 import { ProxyIps } from "../dns/proxy_ips.ts";
 import { StubResolver } from "../dns/stub_resolver.ts";
@@ -17,16 +17,23 @@ import type { KeyPair } from "../node/key_pair.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
 import { relayConfigs } from "../node/relay_config.ts";
 import type { ClientInbound, ClientOutbound } from "../wire/portal/client.ts";
-import { Access } from "./access.ts";
+import { Access, type WishOutcome } from "./access.ts";
 import { ClientDns } from "./dns.ts";
 import type { LocalAnswer } from "./dns_replies.ts";
+import { type EchoOutcome, EchoProbes } from "./echo.ts";
 import type { ClientEvent, InterfaceConfig } from "./event.ts";
-import { explain, type Explanation } from "./explain.ts";
+import { explain, type ExplainContext, type Explanation } from "./explain.ts";
 import { interfaceConfig, type OwnInterface, parseInterface } from "./interface.ts";
 import type { ClientNode } from "./node_port.ts";
 import { type ResourceChange, Resources } from "./resources.ts";
-import { PEER_RANGES, Router } from "./router.ts";
-import { type ClientStatus, gatewayStatuses, resourceStatuses } from "./status.ts";
+import { Router } from "./router.ts";
+import {
+  type AccessStatus,
+  accessStatus,
+  type ClientStatus,
+  gatewayStatuses,
+  resourceStatuses,
+} from "./status.ts";
 import { Traffic } from "./traffic.ts";
 
 export type { ClientEvent, InterfaceConfig } from "./event.ts";
@@ -54,6 +61,7 @@ export class ClientSession {
   readonly #router: Router;
   readonly #dns: ClientDns;
   readonly #traffic: Traffic;
+  readonly #echo: EchoProbes;
   readonly #events = new Ring<ClientEvent>(MAX_QUEUED);
   #own: OwnInterface | undefined;
   #systemResolvers: readonly SocketAddress[];
@@ -70,6 +78,7 @@ export class ClientSession {
       node: this.#node,
       resources: this.#resources,
       proxyIps: this.#proxyIps,
+      isInternetActive: () => this.#isInternetActive,
       outbox: this.#outbox,
       log: options.log,
       emit: (event) => this.#events.push(event),
@@ -85,9 +94,12 @@ export class ClientSession {
     this.#dns = new ClientDns({
       rng: options.rng,
       stub: this.#stub,
-      tunnelSource: (server, transport) => this.#tunnelSource(server, transport),
+      tunnelSource: ({ ip, port }, transport) =>
+        this.#router.leadsTo(ip, transport, port) ? this.#ownAddress(ip) : undefined,
     });
+    this.#echo = new EchoProbes(options.rng);
     this.#traffic = new Traffic({
+      echo: this.#echo,
       router: this.#router,
       access: this.#access,
       dns: this.#dns,
@@ -155,12 +167,9 @@ export class ClientSession {
         }, now);
         if (this.#node.hasRelay) this.#access.requestAll(now);
         break;
-      case "device_pool_domain_resolved": {
-        const { resource_id, domain, ipv4, ipv6 } = message.payload;
-        const parse = (text: string | undefined) => text === undefined ? undefined : IpAddress.from(text);
-        this.#dns.handleDevice(resource_id, domain, { ipv4: parse(ipv4), ipv6: parse(ipv6) }, now);
+      case "device_pool_domain_resolved":
+        this.#dns.handleDevice(message.payload.resource_id, message.payload.domain, message.payload, now);
         break;
-      }
       case "device_pool_domain_resolution_failed":
         this.#dns.handleDevice(message.payload.resource_id, message.payload.domain, undefined, now);
         break;
@@ -259,7 +268,28 @@ export class ClientSession {
     this.#drain(now);
   }
 
+  // —— echo ——
+
+  /** Sends an echo request; returns the id of its outcome, undefined if it cannot be sent now. */
+  sendEcho(destination: IpAddress, timeout: Duration, now: Instant): number | undefined {
+    const source = this.#ownAddress(destination);
+    const request = source && this.#echo.request(source, destination, timeout, now);
+    if (request !== undefined) this.#traffic.resend(request.packet, now);
+    return request?.id;
+  }
+
+  pollEcho(): EchoOutcome | undefined {
+    return this.#echo.pollOutcome();
+  }
+
   // —— wishes of the user ——
+
+  /** Disables the resources with these ids, whether known or not yet, and enables all others. */
+  setDisabledResources(ids: Iterable<string>, now: Instant): void {
+    this.#applyResources(this.#resources.setDisabled(ids), now);
+    this.#refresh();
+    this.#drain(now);
+  }
 
   /** Switches the use of the Internet resource on or off. */
   setInternetResource(active: boolean, now: Instant): void {
@@ -273,17 +303,8 @@ export class ClientSession {
   }
 
   /** Makes the connection to a resource without waiting for a packet. */
-  requestAccess(
-    resourceId: string,
-    now: Instant,
-  ): "unknown-resource" | "inactive" | "unsupported" | "pending" | "granted" {
-    const resource = this.#resources.get(resourceId);
-    if (resource === undefined) return "unknown-resource";
-    if (resource.type === "internet" && !this.#isInternetActive) return "inactive";
-    if (resource.type === "static-device-pool" || resource.type === "dynamic-device-pool") {
-      return "unsupported";
-    }
-    const state = this.#access.want(resourceId, now);
+  requestAccess(resourceId: string, now: Instant): WishOutcome {
+    const state = this.#access.wish(resourceId, now);
     this.#drain(now);
     return state;
   }
@@ -310,12 +331,13 @@ export class ClientSession {
   // —— time, news, facts ——
 
   pollTimeout(): Wake | undefined {
-    return earliest(this.#node.pollTimeout(), this.#dns.pollTimeout());
+    return earliest(this.#node.pollTimeout(), this.#dns.pollTimeout(), this.#echo.pollTimeout());
   }
 
   handleTimeout(now: Instant): void {
     this.#node.handleTimeout(now);
     this.#dns.handleTimeout(now);
+    this.#echo.handleTimeout(now);
     this.#drain(now);
   }
 
@@ -342,19 +364,29 @@ export class ClientSession {
     };
   }
 
+  /** Returns what is known of one resource and its gateway; costs little. */
+  accessStatus(resourceId: string, now: Instant): AccessStatus {
+    const isPortalJoined = this.#outbox.isJoined;
+    return accessStatus(resourceId, { ...this.#facts(now), node: this.#node, isPortalJoined });
+  }
+
   /** Returns what would happen to traffic for `target`, a name or an address. */
   explain(target: string, now: Instant): Explanation {
-    return explain(target, {
+    return explain(target, this.#facts(now));
+  }
+
+  // —— joints ——
+
+  #facts(now: Instant): ExplainContext {
+    return {
       resources: this.#resources,
       access: this.#access,
       proxyIps: this.#proxyIps,
       sentinels: this.#dns.sentinels,
       isInternetActive: this.#isInternetActive,
       now,
-    });
+    };
   }
-
-  // —— joints ——
 
   #handleNodeEvent(event: NonNullable<ReturnType<ClientNode["pollEvent"]>>, now: Instant): void {
     switch (event.type) {
@@ -452,14 +484,9 @@ export class ClientSession {
     this.#events.push({ type: "interface", config });
   }
 
-  /** Returns our address to ask an upstream server from if it lies in a resource that may be used for that. */
-  #tunnelSource(server: SocketAddress, transport: "udp" | "tcp"): IpAddress | undefined {
-    if (this.#own === undefined) return undefined;
-    const own = server.family === 4 ? this.#own.ipv4 : this.#own.ipv6;
-    const match = this.#resources.networks.lookup(server.ip, transport, server.port);
-    if (match !== undefined) return match.permitted ? own : undefined;
-    const isPeer = PEER_RANGES.some((range) => range.contains(server.ip));
-    return this.#isInternetActive && !isPeer ? own : undefined;
+  /** Returns our address in the family of `other`. */
+  #ownAddress(other: IpAddress): IpAddress | undefined {
+    return other.family === 4 ? this.#own?.ipv4 : this.#own?.ipv6;
   }
 }
 

@@ -9,6 +9,7 @@ import type { Access } from "./access.ts";
 import type { DnsStatus } from "./dns.ts";
 import type { InterfaceConfig } from "./event.ts";
 import type { ClientNode } from "./node_port.ts";
+import type { GatewayPeer } from "./peers.ts";
 import type { Resources } from "./resources.ts";
 import type { SiteState } from "./sites.ts";
 
@@ -30,7 +31,7 @@ export interface ResourceStatus {
   }[];
   /** Online: a gateway of its site is connected. Offline: the portal said so lately. Unknown: nobody tried. */
   readonly state: SiteState;
-  /** False for the Internet resource while it is switched off. */
+  /** False if the user disabled it, and for the Internet resource while it is switched off. */
   readonly isActive: boolean;
   readonly access: "none" | "requested" | "connecting" | "connected";
   readonly gatewayId: string | undefined;
@@ -75,6 +76,42 @@ export interface ClientStatus {
   readonly drops: Readonly<Record<string, number>>;
 }
 
+/** One resource and the gateway that it goes through: what a probe looks at again and again. */
+export interface AccessStatus {
+  readonly isPortalJoined: boolean;
+  /** Whether the portal has named a relay that answers. */
+  readonly hasRelay: boolean;
+  readonly resource: ResourceStatus | undefined;
+  readonly gateway: GatewayStatus | undefined;
+}
+
+/** What the status of one resource is drawn from. */
+export interface AccessStatusContext {
+  readonly isPortalJoined: boolean;
+  readonly resources: Resources;
+  readonly access: Access;
+  readonly node: ClientNode;
+  readonly isInternetActive: boolean;
+  readonly now: Instant;
+}
+
+/** Returns what is known of one resource and its gateway. */
+export function accessStatus(id: string, context: AccessStatusContext): AccessStatus {
+  const { isPortalJoined, resources, access, node, isInternetActive, now } = context;
+  const resource = resources.get(id);
+  const peer = access.peers.ofResource(id);
+  return {
+    isPortalJoined,
+    hasRelay: node.hasRelay,
+    resource: resource && resourceStatus(resource, resources, access, isInternetActive, now),
+    gateway: peer && gatewayStatus(
+      peer,
+      node.status(now).connections.find(({ peerId }) => peerId === peer.id),
+      now,
+    ),
+  };
+}
+
 /** Returns all resources: the Internet resource first, then by name. */
 export function resourceStatuses(
   resources: Resources,
@@ -114,7 +151,7 @@ export function resourceStatus(
     sites: resource.sites.map((site) => ({ ...site, state: access.sites.state(site.id, now) })),
     devices: resource.type === "static-device-pool" ? resource.devices : [],
     state: access.sites.combined(siteIds, now),
-    isActive: resource.type !== "internet" || isInternetActive,
+    isActive: !resources.isDisabled(id) && (resource.type !== "internet" || isInternetActive),
     access: peer !== undefined
       ? peer.isConnected ? "connected" : "connecting"
       : access.authorizations.isPending(id)
@@ -137,23 +174,28 @@ export function gatewayStatuses(
   now: Instant,
 ): GatewayStatus[] {
   const byPeer = new Map(connections.map((connection) => [connection.peerId, connection]));
-  return [...access.peers.values()].map((peer) => {
-    const connection = byPeer.get(peer.id);
-    return {
-      id: peer.id,
-      siteId: peer.siteId,
-      ipv4: peer.ipv4,
-      ipv6: peer.ipv6,
-      resourceIds: [...peer.resourceIds],
-      state: connection?.state ?? "gone",
-      path: connection?.path,
-      lastHandshakeAgoMs: connection?.lastHandshakeAt === undefined
-        ? undefined
-        : now - connection.lastHandshakeAt,
-      rxBytes: connection?.rxBytes ?? 0,
-      txBytes: connection?.txBytes ?? 0,
-    };
-  });
+  return [...access.peers.values()].map((peer) => gatewayStatus(peer, byPeer.get(peer.id), now));
+}
+
+function gatewayStatus(
+  peer: GatewayPeer,
+  connection: ReturnType<ClientNode["status"]>["connections"][number] | undefined,
+  now: Instant,
+): GatewayStatus {
+  return {
+    id: peer.id,
+    siteId: peer.siteId,
+    ipv4: peer.ipv4,
+    ipv6: peer.ipv6,
+    resourceIds: [...peer.resourceIds],
+    state: connection?.state ?? "gone",
+    path: connection?.path,
+    lastHandshakeAgoMs: connection?.lastHandshakeAt === undefined
+      ? undefined
+      : now - connection.lastHandshakeAt,
+    rxBytes: connection?.rxBytes ?? 0,
+    txBytes: connection?.txBytes ?? 0,
+  };
 }
 
 function addressOf(resource: Resource): string | undefined {

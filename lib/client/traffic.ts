@@ -13,6 +13,7 @@ import { IpPacket } from "../wire/ip.ts";
 import { type ControlMessage, decodeControl } from "../wire/p2p_control.ts";
 import type { Access } from "./access.ts";
 import type { ClientDns } from "./dns.ts";
+import type { EchoProbes } from "./echo.ts";
 import type { ClientEvent } from "./event.ts";
 import type { Router } from "./router.ts";
 import { isAllowedSource } from "./source_check.ts";
@@ -22,6 +23,7 @@ export interface TrafficContext {
   readonly router: Router;
   readonly access: Access;
   readonly dns: ClientDns;
+  readonly echo: EchoProbes;
   readonly proxyIps: ProxyIps;
   readonly emit: (event: ClientEvent) => void;
 }
@@ -80,7 +82,7 @@ export class Traffic {
   /** Takes what a gateway sent. */
   receive(gatewayId: string, bytes: Uint8Array, now: Instant): Received {
     const packet = this.#incoming;
-    const { access, router, proxyIps, dns } = this.#context;
+    const { access, router, proxyIps, dns, echo } = this.#context;
     const fault = packet.load(bytes);
     if (fault !== undefined) return this.#consume(fault);
     if (packet.isControl) {
@@ -93,7 +95,7 @@ export class Traffic {
       return this.#consume("not-allowed-source");
     }
     if (this.#own?.includes(packet.destinationKey) !== true) return this.#consume("not-for-us");
-    if (dns.handleTunnelPacket(packet, now)) return CONSUMED;
+    if (dns.handleTunnelPacket(packet, now) || echo.handlePacket(packet, now)) return CONSUMED;
     return { type: "packet", packet: packet.bytes };
   }
 
@@ -139,7 +141,7 @@ export class Traffic {
     now: Instant,
   ): undefined {
     const answer = buildUnreachable(packet, "prohibited");
-    if (answer !== undefined) this.#packets.push(answer);
+    if (answer !== undefined && !this.#answersEcho(answer, now)) this.#packets.push(answer);
     const toldAt = this.#refusedAt.get(resourceId);
     if (toldAt === undefined || now - toldAt >= TELL_AGAIN_AFTER) {
       if (this.#refusedAt.size >= MAX_QUEUED) this.#refusedAt.clear();
@@ -147,6 +149,11 @@ export class Traffic {
       this.#context.emit({ type, resourceId });
     }
     return this.#drop(type);
+  }
+
+  #answersEcho(answer: Uint8Array, now: Instant): boolean {
+    const packet = new IpPacket();
+    return packet.load(answer) === undefined && this.#context.echo.handlePacket(packet, now);
   }
 
   #consume(reason: string): Received {
