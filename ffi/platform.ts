@@ -194,6 +194,8 @@ export interface HostNetwork {
    * their device. Undefined with "main" routing.
    */
   otherDevice(): Promise<string | undefined>;
+  /** Returns the rules and routes that `undo` would take back with "policy" routing: those of any process of ours. */
+  present(): Promise<string[]>;
   /** Takes back all rules and routes, also those of a killed process. Never throws; returns what it removed. */
   undo(): Promise<string[]>;
 }
@@ -226,6 +228,9 @@ export interface SystemDns {
   flush(): Promise<void>;
   /** Returns false if somebody has overwritten what `set` did; `set` again repairs it. */
   isInForce(): Promise<boolean>;
-  /** Puts things back as they were, also after a killed process. Throws a Fault ("dns"). */
-  undo(): Promise<void>;
+  /**
+   * Puts things back as they were, also after a killed process; returns whether there was anything. Throws a Fault
+   * ("dns", "privilege").
+   */
+  undo(): Promise<boolean>;
 }

@@ -12,6 +12,7 @@ import type { InterfaceConfig } from "../lib/client/event.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
+import { undoLeftovers } from "./leftovers.ts";
 
 /** What a client takes from its machine. */
 export interface ClientHostOptions {
@@ -62,7 +63,7 @@ export class ClientHost {
           next: "Stop it first.",
         });
       }
-      await removeLeftovers(network, dns, log);
+      await undoLeftovers(platform, { network, dns, log });
       await dns.check();
       const host = new ClientHost(tun, network, dns, log);
       await host.refreshResolvers();
@@ -148,18 +149,6 @@ export class ClientHost {
     const result = this.#work.then(work);
     this.#work = result.catch(() => {});
     return result;
-  }
-}
-
-/** A process that was killed could not clean up after itself. */
-async function removeLeftovers(network: HostNetwork, dns: SystemDns, log: Log): Promise<void> {
-  const undone = await network.undo();
-  if (undone.length > 0) log.info("removed leftovers of an earlier run", { count: undone.length });
-  try {
-    await dns.undo();
-  } catch (error) {
-    if (!(error instanceof Fault) || dns.control !== "disabled") throw error;
-    log.warn("cannot restore DNS after an earlier run", { error });
   }
 }
 

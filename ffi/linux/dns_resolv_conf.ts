@@ -36,7 +36,7 @@ export class ResolvConfDns implements SystemDns {
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
     if (this.control === "disabled") return;
-    if (sentinels.length === 0) return await this.undo();
+    if (sentinels.length === 0) return void await this.undo();
     await this.#attempt("write", async () => {
       const original = await this.#original();
       if (!hasMarker(await read(this.#path))) await this.#save();
@@ -53,8 +53,8 @@ export class ResolvConfDns implements SystemDns {
     return this.#written === undefined || await read(this.#path) === this.#written;
   }
 
-  async undo(): Promise<void> {
-    await this.#attempt("restore", async () => {
+  async undo(): Promise<boolean> {
+    return await this.#attempt("restore", async () => {
       this.#written = undefined;
       const live = await read(this.#path);
       const isOurs = hasMarker(live);
@@ -64,8 +64,10 @@ export class ResolvConfDns implements SystemDns {
           next: `Write ${this.#path} anew, with the resolvers of your network.`,
         });
       }
-      if (hasBackup && (isOurs || isTorn(live, await read(this.#backup)))) await this.#restore();
+      const isTouched = hasBackup && (isOurs || isTorn(live, await read(this.#backup)));
+      if (isTouched) await this.#restore();
       if (hasBackup) await Deno.remove(this.#backup);
+      return isTouched;
     });
   }
 
@@ -91,9 +93,9 @@ export class ResolvConfDns implements SystemDns {
     else await replace(this.#path, (temporary) => Deno.symlink(target, temporary));
   }
 
-  async #attempt(verb: string, work: () => Promise<void>): Promise<void> {
+  async #attempt<T>(verb: string, work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (cause) {
       if (cause instanceof Fault) throw cause;
       const isForbidden = cause instanceof Deno.errors.PermissionDenied ||

@@ -34,7 +34,7 @@ export class ResolvedDns implements SystemDns {
   }
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
-    if (sentinels.length === 0) return await this.undo();
+    if (sentinels.length === 0) return void await this.undo();
     await must("dns", this.#device, ...sentinels.map(String));
     // With a search domain alone, resolved would ask other links in parallel; "~." makes this one the only one.
     await must("domain", this.#device, ...(searchDomain === undefined ? [] : [searchDomain]), "~.");
@@ -56,11 +56,12 @@ export class ResolvedDns implements SystemDns {
     return this.#sentinels.every((address) => stdout.split(/\s+/).includes(String(address)));
   }
 
-  async undo(): Promise<void> {
-    if (this.#sentinels.length === 0) return;
+  async undo(): Promise<boolean> {
+    if (this.#sentinels.length === 0) return false;
     this.#sentinels = [];
     await resolvectl("revert", this.#device).catch(() => {});
     await this.flush();
+    return true;
   }
 }
 

@@ -8,7 +8,7 @@ import type { Log } from "../../lib/base/log.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { configureDevice } from "./addresses.ts";
 import { ip, ipBatch, ipList } from "./ip_command.ts";
-import { addRules, PROTOCOL, removeRules, setBypassRules, Table } from "./rules.ts";
+import { addRules, listRules, PROTOCOL, removeRules, setBypassRules, Table } from "./rules.ts";
 
 /** Returns the host's network with nothing changed yet. */
 export function createHostNetwork(options: HostNetworkOptions): HostNetwork {
@@ -97,6 +97,21 @@ class LinuxNetwork implements HostNetwork {
         }
       }
       return undefined;
+    });
+  }
+
+  present(): Promise<string[]> {
+    return this.#inTurn(async () => {
+      const found: string[] = [];
+      if (!this.#isPolicy) return found;
+      for (const family of [4, 6] as const) {
+        found.push(...(await listRules(family)).map((rule) => `rule ${rule}`));
+        for (const table of Object.values(Table)) {
+          const routes = await ipList(family, ["route", "show", "table", String(table)]);
+          found.push(...routes.map(({ dst }) => `route ${dst} table ${table}`));
+        }
+      }
+      return found;
     });
   }
 

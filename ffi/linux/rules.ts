@@ -40,9 +40,14 @@ export async function setBypassRules(family: Family, destinations: readonly IpAd
   ]);
 }
 
+/** Returns every rule of ours. */
+export async function listRules(family: Family): Promise<string[]> {
+  return (await ourRules(family)).map(({ command }) => command);
+}
+
 /** Removes every rule of ours. Returns the rules removed. */
 export async function removeRules(family: Family): Promise<string[]> {
-  const commands = (await ourRules(family)).map(({ command }) => command);
+  const commands = await listRules(family);
   const failures = await ipBatch(family, commands.map((rule) => `rule del ${rule}`));
   return commands.filter((rule) => !failures.some((failure) => failure.includes(rule)));
 }
