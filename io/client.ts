@@ -13,7 +13,6 @@ import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 import type { ChannelEvent, ChannelTrouble } from "../lib/channel/client.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
-import type { Explanation } from "../lib/client/explain.ts";
 import { ClientSession } from "../lib/client/session.ts";
 import type { ClientStatus } from "../lib/client/status.ts";
 import type { ClientConfig } from "../lib/control/config.ts";
@@ -30,12 +29,13 @@ import { deviceId, externalId } from "./device_id.ts";
 import { openEvents } from "./events.ts";
 import { systemLookup } from "./host_lookup.ts";
 import { Lifetime, type RunningRole } from "./lifetime.ts";
-import { Loop } from "./loop.ts";
+import { Loop, type PacketTap } from "./loop.ts";
 import { markedUdp } from "./marked_udp.ts";
 import { NetworkWatch } from "./network_watch.ts";
 import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
+import { Questions } from "./questions.ts";
 import { systemRng } from "./rng.ts";
 import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
 import { upstreamLookup } from "./upstream_lookup.ts";
@@ -71,11 +71,11 @@ export interface Client extends RunningRole {
   readonly trouble: ChannelTrouble | undefined;
   status(): ClientStatus;
   facts(): ClientFacts;
-  /** Returns what would happen to traffic for `target`, a name or an address. */
-  explain(target: string): Explanation;
-  /** Makes the connection to a resource without waiting for a packet. */
-  requestAccess(resourceId: string): ReturnType<ClientSession["requestAccess"]>;
+  readonly questions: Questions;
+  setDisabledResources(ids: Iterable<string>): void;
   setInternetResource(active: boolean): void;
+  /** Shows `tap` each packet inside the tunnel until the returned function is called. */
+  addTap(tap: PacketTap): () => void;
   /** Forgets all paths and finds new ones. */
   reset(): void;
   /** Undoes what was changed on the machine, says goodbye to all gateways, and ends. */
@@ -138,6 +138,7 @@ interface Parts extends ClientEnvironment {
 }
 
 class RunningClient implements Client {
+  readonly questions: Questions;
   readonly #log: Log;
   readonly #name: string;
   readonly #id: string;
@@ -192,6 +193,7 @@ class RunningClient implements Client {
         void this.#life.end(new Fault("tun", `TUN device "${host.tun.name}" is gone`, { next }));
       },
     });
+    this.questions = new Questions(this.#session, () => this.#loop.poke());
     this.#upstream = this.#makeUpstream();
     const lookup = upstreamLookup({
       dns: this.#upstream,
@@ -259,19 +261,18 @@ class RunningClient implements Client {
     return this.#session.status(monotonicNow());
   }
 
-  explain(target: string): Explanation {
-    return this.#session.explain(target, monotonicNow());
-  }
-
-  requestAccess(resourceId: string): ReturnType<ClientSession["requestAccess"]> {
-    const state = this.#session.requestAccess(resourceId, monotonicNow());
+  setDisabledResources(ids: Iterable<string>): void {
+    this.#session.setDisabledResources(ids, monotonicNow());
     this.#loop.poke();
-    return state;
   }
 
   setInternetResource(active: boolean): void {
     this.#session.setInternetResource(active, monotonicNow());
     this.#loop.poke();
+  }
+
+  addTap(tap: PacketTap): () => void {
+    return this.#loop.addTap(tap);
   }
 
   reset(): void {
@@ -396,6 +397,7 @@ class RunningClient implements Client {
       if (event.type === "interface") void this.#configure(event.config);
       else if (event.type === "resources-changed" && this.#isConfigured) void this.#flushDns();
     }
+    this.questions.handleTurn();
   }
 
   async #ask(query: UpstreamQuery, now: Instant): Promise<void> {
@@ -462,6 +464,7 @@ class RunningClient implements Client {
     // Sends the goodbyes.
     this.#loop.poke();
     this.#upstream.close();
+    this.questions.close();
     await atMost(GOODBYE_LIMIT_MS, this.#portal.stop());
     this.#loop.stop();
     await this.#running;
