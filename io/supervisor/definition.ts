@@ -1,0 +1,79 @@
+/** Makes the definition of the service from what the user decided and what is found on this machine. */
+
+import { platform as thisPlatform } from "../../ffi/mod.ts";
+import { READERS_GROUP } from "../../lib/control/paths.ts";
+import { launchdPlist } from "../../lib/control/service/launchd.ts";
+import type { ServiceOptions, ServiceRequest, SupervisorKind } from "../../lib/control/service/service.ts";
+import { systemdUnit } from "../../lib/control/service/systemd.ts";
+import { windowsInstall } from "../../lib/control/service/windows.ts";
+
+/** Returns `request` with this program, the DNS control that fits, and the readers' group if it is there. */
+export async function serviceOptions(request: ServiceRequest): Promise<ServiceOptions> {
+  return {
+    ...request,
+    dnsControl: request.dnsControl ?? await (await thisPlatform()).detectDnsControl(),
+    program: await program(),
+    readersGroup: await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined,
+  };
+}
+
+/** Returns the text of the definition for a supervisor of `kind`, whatever runs here; undefined is this OS's usual one. */
+export async function definitionText(
+  kind: SupervisorKind | undefined,
+  request: ServiceRequest,
+): Promise<string> {
+  const options = await serviceOptions(request);
+  switch (kind ?? USUAL[Deno.build.os] ?? "systemd") {
+    case "systemd":
+      return systemdUnit(options);
+    case "launchd":
+      return launchdPlist(options);
+    case "windows":
+      return windowsInstall(options).map((words) => `${words.map(shown).join(" ")}\r\n`).join("");
+  }
+}
+
+/** Makes the group whose members may ask the session. Returns whether it was made: systems without groupadd have none. */
+export async function makeReadersGroup(): Promise<boolean> {
+  if (Deno.build.os !== "linux" || await hasGroup(READERS_GROUP)) return false;
+  try {
+    const { code } = await new Deno.Command("groupadd", {
+      args: ["--system", READERS_GROUP],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return code === 0;
+  } catch {
+    return false;
+  }
+}
+
+async function hasGroup(name: string): Promise<boolean> {
+  const text = await Deno.readTextFile("/etc/group").catch(() => "");
+  return text.split("\n").some((line) => line.startsWith(`${name}:`));
+}
+
+/** The command that the installer made for this clone, else the runtime with what it runs. */
+async function program(): Promise<readonly string[]> {
+  const runtime = Deno.execPath();
+  if (Deno.build.standalone) return [runtime];
+  const root = new URL("../..", import.meta.url).pathname;
+  for (const path of COMMANDS) {
+    const text = await Deno.readTextFile(path).catch(() => "");
+    if (text.includes(`'${root}main.ts'`)) return [path];
+  }
+  const flags = ["--quiet", "--no-prompt", "--allow-all", "--frozen", "--v8-flags=--max-semi-space-size=1"];
+  return [runtime, "run", ...flags, "--config", `${root}deno.json`, `${root}main.ts`];
+}
+
+const USUAL: Readonly<Partial<Record<typeof Deno.build.os, SupervisorKind>>> = {
+  darwin: "launchd",
+  windows: "windows",
+};
+
+const COMMANDS = ["/usr/local/bin/fz", "/usr/bin/fz"];
+
+function shown(word: string): string {
+  return /[\s"]/.test(word) ? `"${word.replaceAll('"', '\\"')}"` : word;
+}
