@@ -13,6 +13,7 @@ const host: Host = {
   openLog,
   readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
   control: async (authority) => (await import("./io/control/client.ts")).connectControl(authority),
+  profiles: async () => (await import("./io/config/profiles.ts")).openProfiles(),
   checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
   startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
   startGateway: async (config, log) => (await import("./io/gateway.ts")).startGateway(config, log),
@@ -23,6 +24,9 @@ const host: Host = {
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
   completionFacts: async (kinds, deadline) =>
     (await import("./io/completion_facts.ts")).completionFacts(kinds, deadline),
+  supervisor: async () => (await import("./io/supervisor/supervisor.ts")).findSupervisor(),
+  serviceDefinition: async (kind, request) =>
+    (await import("./io/supervisor/definition.ts")).definitionText(kind, request),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

@@ -2,12 +2,21 @@
 
 import { envVar, type Message, message, text } from "@optique/core/message";
 import { withDefault, WithDefaultError } from "@optique/core/modifiers";
-import { flag, option } from "@optique/core/primitives";
-import { string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
-import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { Parser } from "@optique/core/parser";
+import { flag, negatableFlag, option } from "@optique/core/primitives";
+import { choice, string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
+import { IpAddress, type SocketAddress } from "../lib/base/ip.ts";
 import type { Duration } from "../lib/base/time.ts";
+import {
+  ADDRESS as ADDRESS_KIND,
+  DURATION as DURATION_KIND,
+  plainText,
+  SWITCH,
+  type ValueKind,
+} from "../lib/control/setting_value.ts";
+import { type Setting, SETTINGS } from "../lib/control/settings.ts";
+import { readVariable } from "../lib/control/sources.ts";
 import type { Environment } from "./context.ts";
-import { parseDuration } from "./duration.ts";
 
 type OptionName = `-${string}`;
 
@@ -42,6 +51,36 @@ export function toggle(
   return withDefault(parser, (): boolean => fromEnvironment(env, variable, BOOLEAN) ?? false, {
     message: NOTHING,
   });
+}
+
+/** Returns a parser for a role's use of `declared`: its flags, then its variables, then its default. No profile has a say. */
+export function roleSetting<T>(env: Environment, declared: Setting<T>): Parser<"sync", T, unknown> {
+  const { kind, variables, fallback } = declared;
+  const lookUp = () => readVariable(kind, variables, (name) => env.get(name))?.value ?? fallback;
+  return withDefault(flagOf(declared), lookUp, { message: defaultOf(declared) }) as Parser<
+    "sync",
+    T,
+    unknown
+  >;
+}
+
+/** Returns a parser for the flags of `declared`, described with its variables. It fails where there is no flag. */
+export function flagOf<T>(declared: Setting<T>): Parser<"sync", NonNullable<T>, unknown> {
+  const { flags, variables, kind } = declared;
+  const description = message`${text(declared.description)} ${text(`[${variables.join(", ")}]`)}`;
+  if (kind.type !== "switch") return option(...flags as readonly ["--x"], valueParser(kind), { description });
+  const [long] = flags.filter((name) => name.startsWith("--"));
+  const negative = declared.off ?? (`--no-${long?.slice(2) ?? ""}` as const);
+  const names = { positive: flags, negative };
+  return negatableFlag(names, { description }) as Parser<"sync", unknown, unknown> as never;
+}
+
+/** Returns how help shows the default of `declared`; nothing where it says nothing. */
+export function defaultOf<T>({ kind, fallback }: Setting<T>): Message {
+  if (fallback === undefined || fallback === null || kind.type === "switch" || kind.type === "list") {
+    return NOTHING;
+  }
+  return message`${text(plainText(kind.plain(fallback)))}`;
 }
 
 /** Returns a parser for a flag without a variable. */
@@ -82,11 +121,22 @@ export function custom<T>(
   };
 }
 
+/** Returns a parser of values of `kind`. */
+export function valueParser<T>(kind: ValueKind<T>): ValueParser<"sync", T> {
+  if (kind.type === "choice") {
+    return choice(kind.choices ?? [], { metavar: kind.metavar as "VALUE" }) as ValueParser<
+      "sync",
+      unknown
+    > as never;
+  }
+  return custom<T>(kind.metavar, (input) => {
+    const read = kind.read(input);
+    return read.ok ? read.value : message`${text(read.reason)}.`;
+  });
+}
+
 /** A duration such as "30s" or "1h 30m". */
-export const DURATION: ValueParser<"sync", Duration> = custom(
-  "DURATION",
-  (input) => parseDuration(input) ?? message`${input} is not a duration such as ${"30s"} or ${"1h 30m"}.`,
-);
+export const DURATION: ValueParser<"sync", Duration> = valueParser(DURATION_KIND);
 
 /** An IP address of `family`. */
 export function address(family: 4 | 6): ValueParser<"sync", IpAddress> {
@@ -99,28 +149,15 @@ export function address(family: 4 | 6): ValueParser<"sync", IpAddress> {
 }
 
 /** An address with a port. */
-export const SOCKET_ADDRESS: ValueParser<"sync", SocketAddress> = custom(
-  "ADDRESS:PORT",
-  (input) =>
-    SocketAddress.parse(input) ??
-      message`${input} is not an address with a port such as ${"127.0.0.1:8080"}.`,
-);
+export const SOCKET_ADDRESS: ValueParser<"sync", SocketAddress> = valueParser(ADDRESS_KIND);
 
 /** A portal's URL. */
-export const PORTAL_URL: ValueParser<"sync", string> = custom("URL", (input) => {
-  const url = URL.canParse(input) ? new URL(input) : undefined;
-  if (url !== undefined && /^(wss?|https?):$/.test(url.protocol)) return input;
-  return message`${input} is not a URL that begins with ${"wss://"} or ${"https://"}.`;
-});
+export const PORTAL_URL: ValueParser<"sync", string> = valueParser(SETTINGS.apiUrl.kind);
 
 /** A path. */
 export const FILE: ValueParser<"sync", string> = string({ metavar: "FILE" });
 
-const BOOLEAN: ValueParser<"sync", boolean> = custom("BOOLEAN", (input) => {
-  if (/^(1|true|yes|on)$/i.test(input)) return true;
-  if (/^(0|false|no|off)$/i.test(input)) return false;
-  return message`${input} is neither ${"true"} nor ${"false"}.`;
-});
+const BOOLEAN: ValueParser<"sync", boolean> = valueParser(SWITCH);
 
 const NOTHING: Message = [];
 

@@ -56,6 +56,12 @@ export function printError(context: CliContext, error: unknown): void {
   if (error instanceof Fault && error.next !== undefined) context.stderr.write(`    ${error.next}\n`);
 }
 
+/** Writes a warning of one sentence to standard error. */
+export function printWarning(context: CliContext, sentence: string): void {
+  const paint = painter(context.stderr, context.env);
+  context.stderr.write(`${paint("yellow", "fz: warning:")} ${printable(sentence)}\n`);
+}
+
 /** Returns the message of `error` with its causes on one line. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

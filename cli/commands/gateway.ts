@@ -3,10 +3,10 @@
 import { object } from "@optique/core/constructs";
 import { commandLine, lineBreak, message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
-import { string } from "@optique/core/valueparser";
+import { SETTINGS } from "../../lib/control/settings.ts";
 import { defineCommand } from "../command.ts";
 import { runForeground } from "../foreground.ts";
-import { plainFlag, setting, SOCKET_ADDRESS, toggle } from "../options.ts";
+import { plainFlag, roleSetting, setting, SOCKET_ADDRESS } from "../options.ts";
 import { takeToken } from "../token.ts";
 import { logOptions, openLog, partitionOption, peerOptions } from "./peer_options.ts";
 
@@ -24,8 +24,9 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
     object({
       ...peerOptions(env, TOKEN_PATH),
       ...partitionOption(env),
-      id: setting(env, ["-i", "--firezone-id"], "FIREZONE_ID", string({ metavar: "ID" }), undefined, {
-        description: message`Identity of this gateway; kept or derived from the machine otherwise.`,
+      id: roleSetting(env, {
+        ...SETTINGS.id,
+        description: "Identity of this gateway; kept or derived from the machine otherwise.",
       }),
       masquerade: map(
         plainFlag(["--no-masquerade"], {
@@ -34,16 +35,12 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
         }),
         (off) => !off,
       ),
-      tunName: setting(env, ["--tun-name"], "FZ_TUN_NAME", string({ metavar: "NAME" }), undefined, {
-        description: message`Name of the TUN device.`,
-      }),
+      tunName: roleSetting(env, SETTINGS.tunName),
       healthAddress: setting(env, ["--health-check"], "HEALTH_CHECK_ADDR", SOCKET_ADDRESS, undefined, {
         description: message`Serve /healthz at this address.`,
       }),
-      increaseBuffers: toggle(env, ["--inc-buf"], "FIREZONE_INC_BUF", {
-        description: message`Raise the kernel's limits of socket buffers.`,
-      }),
-      flowLogs: toggle(env, ["--flow-logs"], "FIREZONE_FLOW_LOGS", { description: message`Log every flow.` }),
+      increaseBuffers: roleSetting(env, SETTINGS.increaseBuffers),
+      flowLogs: roleSetting(env, SETTINGS.flowLogs),
       ...logOptions(env),
     }),
   async run(options, context) {

@@ -4,15 +4,31 @@ import { object } from "@optique/core/constructs";
 import { commandLine, lineBreak, message } from "@optique/core/message";
 import { optional } from "@optique/core/modifiers";
 import { argument } from "@optique/core/primitives";
-import { choice, string } from "@optique/core/valueparser";
+import { string } from "@optique/core/valueparser";
 import { defineCommand } from "../command.ts";
 import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
-import { custom, plainFlag, setting, toggle } from "../options.ts";
+import { custom, plainFlag, refusedToken, setting, toggle } from "../options.ts";
+import { clientConfig, sessionSettings, settingOptions } from "../session_options.ts";
 import { takeToken } from "../token.ts";
-import { logOptions, openLog, partitionOption, peerOptions } from "./peer_options.ts";
+import { openLog } from "./peer_options.ts";
 
-const TOKEN_PATH = "/etc/dev.firezone.client/token";
+const RUN_SETTINGS = [
+  "apiUrl",
+  "tokenPath",
+  "name",
+  "maxPartitionTime",
+  "id",
+  "dnsControl",
+  "internetResource",
+  "tunName",
+  "failFast",
+  "increaseBuffers",
+  "flowLogs",
+  "logDir",
+  "logFilter",
+  "logFormat",
+] as const;
 
 /** Upstream's name for what is the only thing to do here; old scripts still write it. */
 const STANDALONE = custom<"standalone">(
@@ -33,39 +49,8 @@ SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The
   ${commandLine("fz run --dns-control etc-resolv-conf --activate-internet-resource")}`,
   options: (env) =>
     object({
-      ...peerOptions(env, TOKEN_PATH),
-      ...partitionOption(env),
-      id: setting(env, ["-i", "--firezone-id"], "FIREZONE_ID", string({ metavar: "ID" }), undefined, {
-        description: message`Identity of this device; kept or derived from the machine otherwise.`,
-      }),
-      dnsControl: setting(
-        env,
-        ["--dns-control"],
-        "FIREZONE_DNS_CONTROL",
-        choice(["disabled", "etc-resolv-conf", "systemd-resolved"], { metavar: "METHOD" }),
-        undefined,
-        {
-          description: message`How names of resources reach the client: disabled, etc-resolv-conf or \
-systemd-resolved; what fits the machine otherwise.`,
-        },
-      ),
-      internetResource: toggle(
-        env,
-        ["--activate-internet-resource"],
-        "FIREZONE_ACTIVATE_INTERNET_RESOURCE",
-        { description: message`Send all traffic through the tunnel, where policy allows.` },
-      ),
-      tunName: setting(env, ["--tun-name"], "FZ_TUN_NAME", string({ metavar: "NAME" }), undefined, {
-        description: message`Name of the TUN device.`,
-      }),
-      failFast: toggle(env, ["--fail-fast"], "FZ_FAIL_FAST", {
-        description: message`Give up if the portal cannot be reached at the start, instead of retrying.`,
-      }),
-      increaseBuffers: toggle(env, ["--inc-buf"], "FIREZONE_INC_BUF", {
-        description: message`Raise the kernel's limits of socket buffers.`,
-      }),
-      flowLogs: toggle(env, ["--flow-logs"], "FIREZONE_FLOW_LOGS", { description: message`Log every flow.` }),
-      ...logOptions(env),
+      ...settingOptions(RUN_SETTINGS),
+      token: refusedToken(),
       check: plainFlag(["--check"], {
         description: message`Check token, configuration and privileges, change nothing, and exit.`,
       }),
@@ -95,29 +80,17 @@ systemd-resolved; what fits the machine otherwise.`,
       ),
     }),
   async run(options, context) {
-    const {
-      apiUrl,
-      name,
-      id,
-      maxPartitionTime,
-      dnsControl,
-      internetResource,
-      tunName,
-      failFast,
-      increaseBuffers,
-      flowLogs,
-    } = options;
-    const token = await takeToken(context, options.tokenPath);
-    const config = {
-      ...{ apiUrl, token, name, id, maxPartitionTime },
-      ...{ dnsControl, internetResource, tunName, failFast, increaseBuffers, flowLogs },
-    };
+    const { settings } = await sessionSettings(context, options, {
+      purpose: options.check ? "command" : "session",
+    });
+    const token = await takeToken(context, settings.tokenPath);
+    const config = clientConfig(settings, token);
     if (options.check) {
       await context.host.checkClient(config);
       context.stderr.write("fz: everything needed to run is there\n");
       return EXIT_OK;
     }
-    const log = openLog(context, options);
+    const log = openLog(context, settings);
     return await runForeground(context, () => context.host.startClient(config, log), {
       exitWhenReady: options.exit,
     });

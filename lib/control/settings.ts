@@ -54,6 +54,8 @@ export interface Setting<T> {
   readonly key: string;
   /** The first long one is its name in messages. */
   readonly flags: readonly [Flag, ...Flag[]];
+  /** Turns a switch off; "--no-" and the name where undefined. */
+  readonly off?: Flag;
   /** The first that is set and not empty wins. */
   readonly variables: readonly [string, ...string[]];
   readonly kind: ValueKind<NonNullable<T>>;
@@ -112,6 +114,7 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
   internetResource: {
     key: "internet",
     flags: ["--activate-internet-resource"],
+    off: "--no-internet",
     variables: ["FZ_INTERNET", "FIREZONE_ACTIVATE_INTERNET_RESOURCE"],
     kind: SWITCH,
     fallback: false,

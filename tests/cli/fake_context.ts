@@ -2,6 +2,7 @@
 
 import type { CliContext, Host, Running, SignalName } from "../../cli/context.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { fakeProfiles } from "./fake_profiles.ts";
 import { silentLog } from "../../lib/base/log.ts";
 
 export interface FakeContext extends CliContext {
@@ -51,6 +52,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     openLog: () => silentLog,
     readToken: () => Promise.resolve(undefined),
     control: () => Promise.reject(new Fault("not-running", "No session runs")),
+    profiles: () => Promise.resolve(fakeProfiles({})),
     checkClient: (config) => {
       calls.push(["checkClient", config]);
       return Promise.resolve();
@@ -63,6 +65,8 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     isolate: () => Promise.resolve(undefined),
     runDemo: () => Promise.reject(new Error("not faked")),
     completionFacts: () => Promise.resolve({}),
+    supervisor: () => Promise.reject(new Fault("not-running", "No supervisor")),
+    serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
   };

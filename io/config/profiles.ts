@@ -1,0 +1,261 @@
+/** The profiles of this user, in files (lib/control/paths.ts). */
+
+import { Fault } from "../../lib/base/fault.ts";
+import {
+  currentProfileFile,
+  DEFAULT_PROFILE,
+  type PathContext,
+  type Paths,
+  pathsOf,
+  settingsFile,
+  tokenFile,
+} from "../../lib/control/paths.ts";
+import {
+  checkProfileName,
+  isProfileName,
+  type Profile,
+  type ProfileChoice,
+  type Profiles,
+  type ProfileSummary,
+  unknownProfile,
+} from "../../lib/control/profile.ts";
+import {
+  changeProfile,
+  decodeProfile,
+  MAX_PROFILE_BYTES,
+  type ProfileText,
+  readProfile,
+  type TextProblem,
+} from "../../lib/control/profile_text.ts";
+import { err, ok, type Result } from "../../lib/base/result.ts";
+import type { PlainValue } from "../../lib/control/setting_value.ts";
+import { type SettingName, SETTINGS } from "../../lib/control/settings.ts";
+import { pathContext } from "../path_context.ts";
+import { infoOf, locked, moveFile, readBounded, removeFile, replaceFile, telling } from "./files.ts";
+import { keepGood, lastGood, lastGoodFile } from "./last_good.ts";
+
+/** Most files of profiles that are looked at. */
+const MAX_FILES = 1024;
+/** The longest name and a line break. */
+const MAX_NAME_BYTES = 66;
+/** What a profile is made of. */
+const ENDINGS = [".toml", ".token"] as const;
+
+/** Returns the profiles of this process's user. */
+export function openProfiles(context: PathContext = pathContext()): Profiles {
+  return new FileProfiles(context);
+}
+
+class FileProfiles implements Profiles {
+  readonly #context: PathContext;
+  readonly #paths: Paths;
+
+  constructor(context: PathContext) {
+    this.#context = context;
+    this.#paths = pathsOf(context);
+  }
+
+  async names(): Promise<readonly string[]> {
+    const folder = `${this.#paths.config}/profiles`;
+    const names = new Set([DEFAULT_PROFILE]);
+    await telling(`Cannot read "${folder}"`, async () => {
+      try {
+        let count = 0;
+        for await (const { name } of Deno.readDir(folder)) {
+          if (++count > MAX_FILES) break;
+          const ending = ENDINGS.find((candidate) => name.endsWith(candidate));
+          const profile = ending === undefined ? "" : name.slice(0, -ending.length);
+          if (isProfileName(profile)) names.add(profile);
+        }
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    });
+    return [...names].sort();
+  }
+
+  async current(): Promise<string> {
+    const path = currentProfileFile(this.#paths);
+    const bytes = await readBounded(path, MAX_NAME_BYTES);
+    const name = new TextDecoder().decode(bytes).trim();
+    if (name === "") return DEFAULT_PROFILE;
+    checkProfileName(name, `"${path}"`);
+    return name;
+  }
+
+  async list(): Promise<readonly ProfileSummary[]> {
+    const current = await this.current();
+    return await Promise.all(
+      (await this.names()).map(async (name) => ({
+        name,
+        current: name === current,
+        signedIn: await this.#hasToken(name),
+        path: settingsFile(this.#paths, name),
+      })),
+    );
+  }
+
+  async load(choice: ProfileChoice, purpose: "command" | "session"): Promise<Profile> {
+    const name = choice.by === "current" ? await this.current() : choice.name;
+    checkProfileName(name, "the profile");
+    const path = settingsFile(this.#paths, name);
+    const bytes = await readBounded(path, MAX_PROFILE_BYTES);
+    const found = readBytes(bytes);
+    const facts = { name, path, tokenPath: tokenFile(this.#context, name), exists: await this.#exists(name) };
+    if (!found.ok) {
+      const problem = problemFault(path, found.reason);
+      if (purpose === "command") throw problem;
+      const good = await lastGood(this.#paths, name);
+      const read = readBytes(good?.bytes);
+      if (good === undefined || !read.ok) throw problem;
+      const settings = { path: lastGoodFile(this.#paths, name), ...read.value };
+      return { ...facts, settings, warning: `${problem.message}. The settings of ${good.since} hold.` };
+    }
+    const settings = { path, ...found.value };
+    const warning = purpose === "session" ? await keepGood(this.#paths, name, bytes) : undefined;
+    return { ...facts, settings, warning };
+  }
+
+  async change(name: string, setting: SettingName, value: PlainValue | undefined): Promise<string> {
+    checkProfileName(name, "the profile");
+    return await this.#locked(async () => {
+      if (!await this.#exists(name)) throw unknownProfile(name, await this.names());
+      return await this.#write(name, { [setting]: value });
+    });
+  }
+
+  async add(name: string, settings: Readonly<Partial<Record<SettingName, PlainValue>>>): Promise<string> {
+    checkProfileName(name, "this name");
+    return await this.#locked(async () => {
+      if (await this.#exists(name)) throw existing("add", name);
+      return await this.#write(name, settings);
+    });
+  }
+
+  async use(name: string): Promise<void> {
+    checkProfileName(name, "the profile");
+    await this.#locked(async () => {
+      if (!await this.#exists(name)) throw unknownProfile(name, await this.names());
+      await replaceFile(currentProfileFile(this.#paths), `${name}\n`);
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#locked(async () => {
+      await this.#checkChangeable("remove", name);
+      if (await this.current() === name) {
+        throw new Fault("usage", `Cannot remove the profile "${name}": it is the current one`, {
+          next: 'Run "fz profile use" with another one first.',
+        });
+      }
+      // The token first: a profile without it is whole, a token without a profile is a secret that nobody sees.
+      for (const ending of [".token", ".toml"]) await removeFile(this.#file(name, ending));
+      await removeFile(lastGoodFile(this.#paths, name));
+    });
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    checkProfileName(to, "the new name");
+    await this.#locked(async () => {
+      await this.#checkChangeable("rename", from);
+      if (await this.#exists(to)) throw existing("rename to", to);
+      const wasCurrent = await this.current() === from;
+      for (const ending of ENDINGS) await moveFile(this.#file(from, ending), this.#file(to, ending));
+      await removeFile(lastGoodFile(this.#paths, from));
+      if (wasCurrent) await replaceFile(currentProfileFile(this.#paths), `${to}\n`);
+    });
+  }
+
+  async #checkChangeable(verb: string, name: string): Promise<void> {
+    checkProfileName(name, "the profile");
+    if (name === DEFAULT_PROFILE) {
+      throw new Fault("usage", `Cannot ${verb} the profile "${name}": it is always there`, {
+        next: 'Run "fz sign-out" to remove its token, "fz config unset" to clear its settings.',
+      });
+    }
+    if (!await this.#exists(name)) throw unknownProfile(name, await this.names());
+  }
+
+  /** Only inside `#locked`. */
+  async #write(
+    name: string,
+    settings: Readonly<Partial<Record<SettingName, PlainValue | undefined>>>,
+  ): Promise<string> {
+    const path = settingsFile(this.#paths, name);
+    const bytes = await readBounded(path, MAX_PROFILE_BYTES);
+    const found = readBytes(bytes);
+    if (!found.ok) throw problemFault(path, found.reason);
+    let text = found.value.text;
+    for (const [key, value] of Object.entries(settings) as [SettingName, PlainValue | undefined][]) {
+      checkValue(key, value);
+      text = changeProfile(text, key, value);
+    }
+    if (bytes === undefined || text !== found.value.text) await replaceFile(path, text);
+    return path;
+  }
+
+  async #exists(name: string): Promise<boolean> {
+    if (name === DEFAULT_PROFILE) return true;
+    return await telling(`Cannot look for the profile "${name}"`, async () => {
+      for (const ending of ENDINGS) if (await infoOf(this.#file(name, ending)) !== undefined) return true;
+      return false;
+    });
+  }
+
+  /** Undefined if the file's folder cannot be read, or the profile's settings are broken. */
+  async #hasToken(name: string): Promise<boolean | undefined> {
+    try {
+      const { settings, tokenPath } = await this.load({ by: "flag", name }, "command");
+      return (await Deno.stat(settings.values.tokenPath ?? tokenPath)).size > 0;
+    } catch (error) {
+      return error instanceof Deno.errors.NotFound ? false : undefined;
+    }
+  }
+
+  #file(name: string, ending: string): string {
+    return `${this.#paths.config}/profiles/${name}${ending}`;
+  }
+
+  async #locked<T>(action: () => Promise<T>): Promise<T> {
+    const { config } = this.#paths;
+    return await locked(config, async () => {
+      await telling(
+        `Cannot write in "${config}"`,
+        () => Deno.mkdir(`${config}/profiles`, { recursive: true, mode: 0o755 }),
+      );
+      return await action();
+    });
+  }
+}
+
+function readBytes(
+  bytes: Uint8Array | undefined,
+): Result<ProfileText & { readonly text: string }, TextProblem> {
+  const text = decodeProfile(bytes ?? new Uint8Array());
+  if (!text.ok) return text;
+  const read = readProfile(text.value);
+  return read.ok ? ok({ ...read.value, text: text.value }) : err(read.reason);
+}
+
+function problemFault(path: string, { line, column, reason }: TextProblem): Fault {
+  return new Fault(
+    "usage",
+    `Cannot use the settings in "${path}": line ${line}, column ${column}: ${reason}`,
+    {
+      next: "Correct that place with an editor.",
+    },
+  );
+}
+
+function checkValue(name: SettingName, value: PlainValue | undefined): void {
+  if (value === undefined) return;
+  const { key, kind } = SETTINGS[name];
+  const read = kind.fromPlain(value);
+  if (!read.ok) throw new Fault("usage", `Cannot set "${key}": ${read.reason}`);
+}
+
+function existing(verb: string, name: string): Fault {
+  return new Fault("usage", `Cannot ${verb} "${name}": there is a profile of this name`, {
+    next: 'Run "fz profile list" to see all.',
+  });
+}
