@@ -7,10 +7,12 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { Fault } from "../lib/base/fault.ts";
 import { type Log, silentLog } from "../lib/base/log.ts";
 import type { Duration } from "../lib/base/time.ts";
-import { type Refusal, refusal, type UpgradeRequest } from "../lib/portal/admission.ts";
+import type { Refusal, UpgradeRequest } from "../lib/portal/admission.ts";
 import { remoteAddress } from "../lib/portal/conditions.ts";
 import { Directory } from "../lib/portal/directory.ts";
 import { Portal, type PortalEvent } from "../lib/portal/portal.ts";
+import type { WebContext } from "../lib/portal/sign_in.ts";
+import { PortalWeb } from "../lib/portal/web.ts";
 import {
   applySeed,
   type IssuedToken,
@@ -25,6 +27,7 @@ import { Alarm } from "./alarm.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
 import { type AdminServer, serveAdmin } from "./portal_admin.ts";
 import { SqliteStore } from "./portal_store.ts";
+import { headersOf, serveWeb } from "./portal_web.ts";
 import { systemRng } from "./rng.ts";
 
 /** Where a portal listens and what it keeps. */
@@ -88,7 +91,8 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
   });
   const driver = new Driver(portal, options.log ?? silentLog, options.onEvent);
   const server = options.tls === undefined ? http.createServer() : https.createServer({ ...options.tls });
-  driver.attach(server);
+  const context = { portal, rng: systemRng, wallClock };
+  driver.attach(server, context);
   const port = await listen(server, options.listen);
   const stopped = Promise.withResolvers<void>();
   let admin: AdminServer | undefined;
@@ -106,7 +110,7 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
       stopped.resolve();
     })();
   if (options.adminSocket !== undefined) {
-    admin = serveAdmin(options.adminSocket, { portal, rng: systemRng, wallClock }, () => driver.pump(), stop);
+    admin = serveAdmin(options.adminSocket, context, () => driver.pump(), stop);
   }
   const scheme = options.tls === undefined ? "ws" : "wss";
   const host = options.listen.host.includes(":") ? `[${options.listen.host}]` : options.listen.host;
@@ -151,17 +155,8 @@ class Driver {
     });
   }
 
-  attach(server: http.Server | https.Server): void {
-    server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
-      const path = request.url?.split("?", 1)[0] ?? "";
-      if (path === "/healthz" && request.method === "GET") return void response.end("ok\n");
-      const isSocketPath = path.endsWith("/websocket");
-      const answer = isSocketPath
-        ? refusal(400, "Bad Request", "not_websocket", "This path only takes WebSocket upgrades")
-        : refusal(404, "Not Found", "not_found", "There is nothing at this path");
-      response.writeHead(answer.status, { ...answer.headers });
-      response.end(answer.body);
-    });
+  attach(server: http.Server | https.Server, context: WebContext): void {
+    serveWeb(server, new PortalWeb(context), () => this.pump());
     server.on("upgrade", (request: http.IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head);
     });
@@ -239,14 +234,10 @@ class Driver {
 
 function describe(request: http.IncomingMessage, socket: Socket): UpgradeRequest {
   const [path = "", query = ""] = (request.url ?? "").split("?");
-  const headers: Record<string, string | undefined> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    headers[name.toLowerCase()] = Array.isArray(value) ? value[0] : value;
-  }
   return {
     path,
     query: Object.fromEntries(new URLSearchParams(query)),
-    headers,
+    headers: headersOf(request),
     remoteIp: remoteAddress(socket.remoteAddress ?? ""),
   };
 }

@@ -116,14 +116,20 @@ function post(
 ): AdminAnswer {
   const input = withoutAccount(body);
   if (noun === "accounts") {
-    return write(portal, AccountInput, input, now, (it, dir) => putAccount(dir, it, rng));
+    return write(portal, AccountInput, input, now, (it, dir) => shown("accounts", putAccount(dir, it, rng)));
   }
   if (account === undefined) return complain(400, "account: name one that exists");
   switch (noun) {
     case "sites":
       return write(portal, SiteInput, input, now, (it, dir) => putSite(dir, account, it));
     case "actors":
-      return write(portal, ActorInput, input, now, (it, dir) => putActor(dir, account, it));
+      return write(
+        portal,
+        ActorInput,
+        input,
+        now,
+        (it, dir) => shown("actors", putActor(dir, account, it, rng)),
+      );
     case "groups":
       return write(portal, GroupInput, input, now, (it, dir) => putGroup(dir, account, it));
     case "resources":
@@ -158,7 +164,7 @@ function patch(
       if (record === undefined) return err("not found");
       const changed = { ...record, isDisabled: disabled };
       directory.put(noun, changed);
-      return ok(changed);
+      return ok(redact(noun, changed));
     }
     if (noun === "devices" && typeof verified === "boolean") {
       const record = directory.get("devices", resolve(directory, "devices", reference));
@@ -220,9 +226,17 @@ function resolve(directory: Directory, table: TableName, reference: string): str
   return found.length === 1 ? found[0] : undefined;
 }
 
+function shown(
+  table: TableName,
+  outcome: Result<object, Complaint>,
+): Result<Record<string, unknown>, Complaint> {
+  return outcome.ok ? ok(redact(table, outcome.value)) : outcome;
+}
+
 /** Returns `record` without what must not be shown. */
 function redact(table: TableName, record: object): Record<string, unknown> {
   const shown: Record<string, unknown> = { ...record };
+  if (table === "actors") shown.hasPassword = shown.passwordHash !== undefined;
   for (const key of SECRETS[table] ?? []) delete shown[key];
   return shown;
 }
@@ -257,6 +271,7 @@ function isTable(noun: string): noun is TableName {
 
 const SECRETS: Partial<Record<TableName, readonly string[]>> = {
   accounts: ["ingestKey"],
+  actors: ["passwordHash"],
   tokens: ["hash"],
   devices: ["pskBase"],
 };

@@ -58,19 +58,35 @@ export function admit(
 ): Admission | Refusal {
   const route = ROUTES.get(request.path);
   if (route === undefined) return refusal(404, "Not Found", "not_found", "There is no socket at this path");
-  const text = tokenText(request);
+  const { role, version } = route;
+  const token = judgeToken(directory, tokenText(request), role, unixSeconds);
+  if ("type" in token) return token;
+  return role === "relay" ? admitRelay(request, token) : admitDevice(request, token, role, version);
+}
+
+/** Returns the token whose text is `text` if it is one of a `role` and good now, else how to refuse it. */
+export function judgeToken(
+  directory: Directory,
+  text: string | undefined,
+  role: Token["kind"],
+  unixSeconds: number,
+): Token | Refusal {
   if (text === undefined) {
     return refusal(401, "Unauthorized", "missing_token", "The request carries no token");
   }
   const token = directory.tokenByText(text);
-  if (token === undefined || token.kind !== route.role || !isAccountable(directory, token)) {
+  if (token === undefined || token.kind !== role || !isAccountable(directory, token)) {
     return refusal(401, "Unauthorized", "invalid_token", "The token is unknown, disabled or of another kind");
   }
   if (token.expiresAt !== undefined && token.expiresAt <= unixSeconds) {
     return refusal(401, "Unauthorized", "invalid_token", "The token expired", {}, "expired");
   }
-  const { role, version } = route;
-  return role === "relay" ? admitRelay(request, token) : admitDevice(request, token, role, version);
+  return token;
+}
+
+/** Returns the token in the header that peers of the portal use. */
+export function bearerOf(headers: UpgradeRequest["headers"]): string | undefined {
+  return /^Bearer\s+(\S+)$/i.exec(headers["x-authorization"]?.trim() ?? "")?.[1];
 }
 
 /** Returns a refusal with a problem document. */
@@ -121,8 +137,7 @@ export class ConnectLimiter {
 
 /** Returns the token of `request`, from its header or else from its query. */
 function tokenText(request: UpgradeRequest): string | undefined {
-  const bearer = /^Bearer\s+(\S+)$/i.exec(request.headers["x-authorization"]?.trim() ?? "")?.[1];
-  const text = bearer ?? request.query["token"]?.trim();
+  const text = bearerOf(request.headers) ?? request.query["token"]?.trim();
   return text === "" ? undefined : text;
 }
 

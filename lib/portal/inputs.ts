@@ -5,14 +5,22 @@
 
 import * as v from "valibot";
 import { err, ok, type Result } from "../base/result.ts";
+import { PASSWORD_LENGTH } from "./password.ts";
 
 const Name = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(255));
 const Uuid = v.pipe(v.string(), v.uuid(), v.toLowerCase());
 const Seconds = v.pipe(v.number(), v.integer(), v.minValue(0));
 
+/** First segments of paths that are no accounts. */
+const RESERVED_SLUGS: readonly string[] = ["v1", "healthz"];
+
 /** An account; `slug` names it. */
 export const AccountInput = v.strictObject({
-  slug: v.pipe(v.string(), v.regex(/^[a-z0-9_-]{1,64}$/, "must be lower-case letters, digits, _ and -")),
+  slug: v.pipe(
+    v.string(),
+    v.regex(/^[a-z0-9_-]{1,64}$/, "must be lower-case letters, digits, _ and -"),
+    v.check((slug) => !RESERVED_SLUGS.includes(slug), "is a path of the portal itself"),
+  ),
   name: v.optional(Name),
   search_domain: v.optional(v.pipe(v.string(), v.maxLength(253))),
   /** "system", "secure:<provider>", or up to 8 addresses of resolvers. */
@@ -20,6 +28,10 @@ export const AccountInput = v.strictObject({
     v.picklist(["system", "secure:google", "secure:quad9", "secure:cloudflare", "secure:opendns"]),
     v.pipe(v.array(v.string()), v.minLength(1), v.maxLength(8)),
   ])),
+  /** How long a sign-in lasts, in seconds: an hour to 90 days. */
+  client_session_lifetime: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(3600), v.maxValue(90 * 24 * 3600)),
+  ),
   disabled: v.optional(v.boolean()),
 });
 
@@ -31,7 +43,13 @@ export const ActorInput = v.strictObject({
   id: v.optional(Uuid),
   name: Name,
   type: v.optional(v.picklist(["account_user", "account_admin_user", "service_account"])),
-  email: v.optional(v.string()),
+  email: v.optional(v.pipe(v.string(), v.trim(), v.maxLength(320))),
+  /** For sign-in with a browser; needs an e-mail address. Only a hash is kept. */
+  password: v.optional(v.pipe(
+    v.string(),
+    v.minLength(PASSWORD_LENGTH.min),
+    v.maxLength(PASSWORD_LENGTH.max),
+  )),
   disabled: v.optional(v.boolean()),
 });
 
@@ -129,6 +147,7 @@ export type ResourceInput = v.InferOutput<typeof ResourceInput>;
 export type PolicyInput = v.InferOutput<typeof PolicyInput>;
 export type TokenInput = v.InferOutput<typeof TokenInput>;
 
+const PASSWORD_COMPLAINT = `must be ${PASSWORD_LENGTH.min} to ${PASSWORD_LENGTH.max} characters`;
 const TOKEN_COMPLAINT = "must be 1 to 1024 characters without white space";
 
 /** Why something could not be written: a sentence for a person. */
@@ -149,6 +168,8 @@ export function readInput<T extends v.GenericSchema>(
 
 function complain(issue: v.BaseIssue<unknown>, path: string | null): string {
   if (issue.type === "strict_object" && issue.expected === "never") return "there is no such field";
-  // The library quotes what it got, and a token is a secret.
-  return path !== null && /(?:^|\.)token$/.test(path) ? TOKEN_COMPLAINT : issue.message;
+  // The library quotes what it got, and these are secrets.
+  if (path !== null && /(?:^|\.)token$/.test(path)) return TOKEN_COMPLAINT;
+  if (path !== null && /(?:^|\.)password$/.test(path)) return PASSWORD_COMPLAINT;
+  return issue.message;
 }

@@ -44,6 +44,8 @@ export interface Account {
   readonly dns: AccountDns;
   /** Signs ingest tokens; base64. */
   readonly ingestKey: string;
+  /** How long a sign-in with a browser lasts, in seconds; the default where undefined. */
+  readonly sessionLifetime?: number | undefined;
   readonly isDisabled: boolean;
 }
 
@@ -68,6 +70,8 @@ export interface Actor {
   readonly type: "account_user" | "account_admin_user" | "service_account";
   readonly name: string;
   readonly email?: string | undefined;
+  /** What is kept of the password (`password.ts`); without one nobody signs in with a browser. */
+  readonly passwordHash?: string | undefined;
   readonly isDisabled: boolean;
 }
 
@@ -159,6 +163,8 @@ export interface Token {
   readonly actorId?: string | undefined;
   /** Owner of a gateway token. */
   readonly siteId?: string | undefined;
+  /** Handed out by sign-in, not made by an administrator. */
+  readonly isInteractive?: boolean | undefined;
   readonly expiresAt?: number | undefined;
 }
 

@@ -79,7 +79,7 @@ export function applySeed(
   if (!account.ok) return err(`account.${account.reason}`);
   const steps: [string, readonly unknown[], (input: never) => Result<unknown, Complaint>][] = [
     ["sites", seed.sites, (input) => putSite(directory, account.value, input)],
-    ["actors", seed.actors, (input) => putActor(directory, account.value, input)],
+    ["actors", seed.actors, (input) => putActor(directory, account.value, input, rng)],
     ["groups", seed.groups, (input) => putGroup(directory, account.value, input)],
     ["resources", seed.resources, (input) => putResource(directory, account.value, input)],
     ["policies", seed.policies, (input) => putPolicy(directory, account.value, input)],

@@ -20,6 +20,8 @@ import type {
   SiteInput,
   TokenInput,
 } from "./inputs.ts";
+import { hashPassword, isPassword } from "./password.ts";
+import { endSignIns } from "./sign_in_token.ts";
 import type { Account, Actor, Group, Policy, Resource, ResourceFilter, Site, Token } from "./model.ts";
 
 /** Writes an account, with its group "Everyone". */
@@ -34,6 +36,7 @@ export function putAccount(directory: Directory, input: AccountInput, rng: Rng):
     searchDomain: input.search_domain ?? before?.searchDomain,
     dns,
     ingestKey: before?.ingestKey ?? toBase64(rng.bytes(32)),
+    sessionLifetime: input.client_session_lifetime ?? before?.sessionLifetime,
     isDisabled: input.disabled ?? before?.isDisabled ?? false,
   };
   directory.put("accounts", account);
@@ -62,21 +65,29 @@ export function putSite(directory: Directory, account: Account, input: SiteInput
   return ok(site);
 }
 
-/** Writes an actor. */
+/** Writes an actor. Another password ends all sign-ins with the old one. */
 export function putActor(
   directory: Directory,
   account: Account,
   input: ActorInput,
+  rng: Rng,
 ): Result<Actor, Complaint> {
   const before = lookUp(directory, "actors", account, input.id ?? input.name);
+  const { password } = input;
+  const isKept = password === undefined ||
+    (before?.passwordHash !== undefined && isPassword(password, before.passwordHash));
   const actor: Actor = {
     id: before?.id ?? input.id ?? directory.newId(),
     accountId: account.id,
     name: input.name,
     type: input.type ?? before?.type ?? "account_user",
     email: input.email ?? before?.email,
+    passwordHash: isKept ? before?.passwordHash : hashPassword(password, rng),
     isDisabled: input.disabled ?? before?.isDisabled ?? false,
   };
+  const complaint = actor.passwordHash === undefined ? undefined : complainAboutSignIn(directory, actor);
+  if (complaint !== undefined) return err(complaint);
+  if (before !== undefined && !isKept) endSignIns(directory, actor.id);
   directory.put("actors", actor);
   return ok(actor);
 }
@@ -234,6 +245,20 @@ export function putToken(
   };
   directory.put("tokens", token);
   return ok({ token, secret });
+}
+
+/** Returns why `actor` could not sign in with a browser. */
+function complainAboutSignIn(directory: Directory, actor: Actor): Complaint | undefined {
+  if (actor.type === "service_account") return "password: service accounts have tokens, not passwords";
+  const email = actor.email?.toLowerCase() ?? "";
+  if (email === "") return "email: who signs in with a password needs one";
+  const other = directory.find(
+    "actors",
+    (it) =>
+      it.accountId === actor.accountId && it.id !== actor.id && it.email?.toLowerCase() === email &&
+      it.passwordHash !== undefined,
+  );
+  return other === undefined ? undefined : `email: "${other.name}" signs in with the same one`;
 }
 
 /** Returns the record of `table` that has this id or name within `account`. */

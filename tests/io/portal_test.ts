@@ -172,7 +172,7 @@ Deno.test("startPortal answers plain HTTP", async () => {
     return [response.status, await response.text()] as const;
   };
   assert.deepEqual(await get("/healthz"), [200, "ok\n"]);
-  assert.equal((await get("/"))[0], 404);
+  assert.equal((await get("/"))[0], 200);
   assert.equal((await get("/client/v2/websocket"))[0], 400);
   const [, body] = await get("/elsewhere");
   assert.equal(JSON.parse(body).code, "not_found");
