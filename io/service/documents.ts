@@ -1,6 +1,5 @@
 /** A session in the words of the control API: from what the engine and the shell know to the documents of `api.ts`. */
 
-import { Fault } from "../../lib/base/fault.ts";
 import type { ClientStatus, GatewayStatus, ResourceStatus } from "../../lib/client/status.ts";
 import type {
   DnsDocument,
@@ -157,19 +156,6 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
 /** Returns where full tunnel stands. */
 export function internetOf({ internet }: ClientStatus): StatusDocument["internet"] {
   return { available: internet.isAvailable, wanted: internet.isWanted, active: internet.isActive };
-}
-
-/** Returns `fault` as the API tells it; what is no Fault is "unexpected". */
-export function problemOf(error: unknown): Problem {
-  if (!(error instanceof Fault)) {
-    return { code: "unexpected", message: error instanceof Error ? error.message : String(error) };
-  }
-  return { code: error.code, message: error.message, ...present("next", error.next) };
-}
-
-/** Returns the Fault that `problem` tells of. */
-export function faultOfProblem({ code, message, next }: Problem): Fault {
-  return new Fault(code, message, next === undefined ? {} : { next });
 }
 
 /** Returns RFC 3339 in UTC. */

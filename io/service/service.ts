@@ -12,8 +12,9 @@ import type { EventSink, RunEvent } from "../../lib/control/event.ts";
 import type { Client, ClientEnvironment } from "../client.ts";
 import { monotonicNow } from "../clock.ts";
 import { Lifetime, type RunningRole } from "../lifetime.ts";
-import { problemOf, type SessionFacts, statusDocument, timeText } from "./documents.ts";
+import { type SessionFacts, statusDocument, timeText } from "./documents.ts";
 import { Hub } from "./hub.ts";
+import { problemOf } from "../control/problem.ts";
 
 /** What the engine tells the service. */
 export type EngineHooks = Required<Pick<ClientEnvironment, "events" | "onPortal">>;

@@ -30,6 +30,8 @@ export interface Paths {
   readonly upLock: string;
   /** Who runs, since when, and what was changed on the machine: what a killed session leaves. */
   readonly sessionFile: string;
+  /** Why the last session ended that failed. */
+  readonly exitFile: string;
   /** Log of a session without a supervisor. */
   readonly logFolder: string;
   /** Admin socket of `fz portal`. */
@@ -62,6 +64,7 @@ export function pathsOf(context: PathContext): Paths {
     lock: `${runtime}/fz.lock`,
     upLock: `${runtime}/up.lock`,
     sessionFile: `${runtime}/session.json`,
+    exitFile: `${runtime}/exit.json`,
     logFolder: `${state}/log`,
     portalAdminSocket: `${runtime}/portal.sock`,
   };

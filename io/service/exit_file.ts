@@ -1,0 +1,39 @@
+/** Why a session failed, for those who did not see it end: `<runtime>/exit.json`. */
+
+import * as v from "valibot";
+import type { Fault } from "../../lib/base/fault.ts";
+import { Problem } from "../../lib/control/api.ts";
+import type { Paths } from "../../lib/control/paths.ts";
+import { faultOf, problemOf } from "../control/problem.ts";
+
+const ExitRecord = v.object({ schema: v.literal(1), pid: v.number(), time: v.string(), problem: Problem });
+
+/** Writes that this process failed with `error`. A folder that cannot be written to is no second failure. */
+export async function writeExitFile({ exitFile }: Pick<Paths, "exitFile">, error: unknown): Promise<void> {
+  const record: v.InferOutput<typeof ExitRecord> = {
+    schema: 1,
+    pid: Deno.pid,
+    time: new Date().toISOString(),
+    problem: problemOf(error),
+  };
+  const draft = `${exitFile}.${Deno.pid}`;
+  try {
+    await Deno.writeTextFile(draft, JSON.stringify(record) + "\n", { mode: 0o644 });
+    await Deno.rename(draft, exitFile);
+  } catch {
+    // The process's own last words are in its log.
+  }
+}
+
+/** Returns why the process `pid` failed, undefined if it did not say. */
+export async function readExitFile(
+  { exitFile }: Pick<Paths, "exitFile">,
+  pid: number,
+): Promise<Fault | undefined> {
+  try {
+    const result = v.safeParse(ExitRecord, JSON.parse(await Deno.readTextFile(exitFile)));
+    return result.success && result.output.pid === pid ? faultOf(result.output.problem) : undefined;
+  } catch {
+    return undefined;
+  }
+}
