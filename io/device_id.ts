@@ -21,20 +21,27 @@ export interface DeviceIdOptions {
 
 /** Returns this machine's id. A random one, made when nothing else is there, is kept in the file. */
 export async function deviceId(options: DeviceIdOptions): Promise<string> {
-  if (options.configured !== undefined && options.configured !== "") return options.configured;
-  const path = options.path ?? DEFAULT_PATHS[options.role];
-  const kept = await readIdFile(path);
-  if (kept !== undefined) return kept;
-  const derived = await hardwareId(options.role, options.machineIdPath ?? "/etc/machine-id");
-  if (derived !== undefined) return derived;
+  const known = await knownDeviceId(options);
+  if (known !== undefined) return known;
   const id = toHex(sha256(utf8(crypto.randomUUID())));
-  await writeIdFile(path, id);
+  await writeIdFile(pathOf(options), id);
   return id;
+}
+
+/** Returns this machine's id; undefined if it has none yet. */
+export async function knownDeviceId(options: DeviceIdOptions): Promise<string | undefined> {
+  if (options.configured !== undefined && options.configured !== "") return options.configured;
+  return await readIdFile(pathOf(options)) ??
+    await hardwareId(options.role, options.machineIdPath ?? "/etc/machine-id");
 }
 
 /** Returns what is sent as `external_id`: UUIDs are hashed, anything else goes verbatim. */
 export function externalId(id: string): string {
   return UUID.test(id) ? toHex(sha256(utf8(id))) : id;
+}
+
+function pathOf({ path, role }: DeviceIdOptions): string {
+  return path ?? DEFAULT_PATHS[role];
 }
 
 /** Returns the id derived from the machine's own, or undefined if it has none. */
