@@ -36,14 +36,19 @@ export function openLog({ filter, folder, format }: OpenLogOptions): Log {
   return createLog("fz");
 }
 
-/** "fz.log", with "fz.log.1" and so on for what came before. */
-class LogFile {
+/** "fz.log", with "fz.log.1" and so on for what came before. Comes back where somebody removed it. */
+export class LogFile {
   readonly #path: string;
+  readonly #maxLength: number;
   #file: Deno.FsFile | undefined;
+  #inode: number | null = null;
   #length = 0;
+  #checkedAt = -Infinity;
 
-  constructor(folder: string) {
+  /** Throws a Fault ("usage") if `folder` cannot be written to. */
+  constructor(folder: string, maxLength = MAX_LENGTH) {
     this.#path = `${folder.replace(/\/+$/, "")}/fz.log`;
+    this.#maxLength = maxLength;
     try {
       Deno.mkdirSync(folder, { recursive: true, mode: 0o750 });
       this.#open();
@@ -54,7 +59,8 @@ class LogFile {
 
   write(bytes: Uint8Array): void {
     try {
-      if (this.#length + bytes.length > MAX_LENGTH) this.#rotate();
+      this.#check();
+      if (this.#length > 0 && this.#length + bytes.length > this.#maxLength) this.#rotate();
       this.#file?.writeSync(bytes);
       this.#length += bytes.length;
     } catch {
@@ -62,14 +68,33 @@ class LogFile {
     }
   }
 
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** Opens the file anew if it is not ours any more: removed, or moved by a tool that rotates logs. */
+  #check(): void {
+    const now = performance.now();
+    if (now - this.#checkedAt < CHECK_INTERVAL_MS) return;
+    this.#checkedAt = now;
+    if (this.#file !== undefined && inodeOf(this.#path) === this.#inode) return;
+    this.close();
+    Deno.mkdirSync(this.#path.slice(0, this.#path.lastIndexOf("/")), { recursive: true, mode: 0o750 });
+    this.#open();
+  }
+
   #open(): void {
     this.#file = Deno.openSync(this.#path, { append: true, create: true, mode: 0o640 });
-    this.#length = this.#file.statSync().size;
+    const { ino, size } = this.#file.statSync();
+    this.#inode = ino;
+    this.#length = size;
   }
 
   #rotate(): void {
-    this.#file?.close();
-    this.#file = undefined;
+    this.close();
+    // Should opening fail, the next try must not push the files on once more.
+    this.#length = 0;
     for (let index = KEPT - 1; index >= 0; index--) {
       const from = index === 0 ? this.#path : `${this.#path}.${index}`;
       try {
@@ -82,5 +107,14 @@ class LogFile {
   }
 }
 
+function inodeOf(path: string): number | null | undefined {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return undefined;
+  }
+}
+
 const MAX_LENGTH = 10 * 2 ** 20;
 const KEPT = 4;
+const CHECK_INTERVAL_MS = 1000;
