@@ -13,6 +13,7 @@ const host: Host = {
   openLog,
   readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
   control: async (authority) => (await import("./io/control/client.ts")).connectControl(authority),
+  credentials: async () => (await import("./io/credential/credentials.ts")).credentials,
   profiles: async () => (await import("./io/config/profiles.ts")).openProfiles(),
   checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
   startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
@@ -35,6 +36,16 @@ const context: CliContext = {
   stderr: textStream(Deno.stderr),
   env: { get: (name) => Deno.env.get(name), delete: (name) => Deno.env.delete(name) },
   signals: { listen: listenSignals, exit: (code) => Deno.exit(code) },
+  prompt: {
+    get isPossible() {
+      return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    },
+    get isInputTerminal() {
+      return Deno.stdin.isTerminal();
+    },
+    secret: async (question) => (await import("./io/terminal_prompt.ts")).promptSecret(question),
+    confirm: async (question) => (await import("./io/terminal_prompt.ts")).promptConfirm(question),
+  },
   host,
 };
 

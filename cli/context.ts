@@ -4,7 +4,10 @@
  */
 
 import type { Log } from "../lib/base/log.ts";
+import type { ServiceRequest, Supervisor, SupervisorKind } from "../lib/control/service/service.ts";
 import type { Duration } from "../lib/base/time.ts";
+import type { Credentials } from "../lib/control/credential.ts";
+import type { TypedLine } from "../lib/control/typed_line.ts";
 import type { CompletionFacts, FactKind } from "../lib/control/completion.ts";
 import type { AnswerOf, RequestOf, RouteOf } from "../lib/control/api.ts";
 import type {
@@ -28,7 +31,20 @@ export interface CliContext {
   readonly stderr: Stream;
   readonly env: Environment;
   readonly signals: Signals;
+  readonly prompt: Prompt;
   readonly host: Host;
+}
+
+/** The person at the terminal. */
+export interface Prompt {
+  /** Whether there is one: both the input and standard error are a terminal. */
+  readonly isPossible: boolean;
+  /** Whether the input is a terminal, wherever standard error goes. */
+  readonly isInputTerminal: boolean;
+  /** Asks for a line that is not shown. */
+  secret(question: string): Promise<TypedLine>;
+  /** Returns whether the answer is yes. */
+  confirm(question: string): Promise<boolean>;
 }
 
 /** Where text goes. */
@@ -104,6 +120,8 @@ export interface Host {
    * none, "privilege" if it is another's.
    */
   control(authority: "read" | "change"): Promise<Control>;
+  /** Returns the credentials of this user. */
+  credentials(): Promise<Credentials>;
   /** Returns the profiles of this user. */
   profiles(): Promise<Profiles>;
   /** Throws what would keep a client with this configuration from starting; changes nothing. */
@@ -121,6 +139,10 @@ export interface Host {
   runDemo(config: DemoConfig, events: DemoEvents): Promise<DemoReport>;
   /** Names for the shell's completion: what can be had within `deadline`, and never an error. */
   completionFacts(kinds: readonly FactKind[], deadline: Duration): Promise<CompletionFacts>;
+  /** Returns what keeps services on this machine. Throws a `Fault` that names the alternative where nothing does. */
+  supervisor(): Promise<Supervisor>;
+  /** Returns the text of the service's definition for a supervisor, by default this OS's usual one. */
+  serviceDefinition(kind: SupervisorKind | undefined, request: ServiceRequest): Promise<string>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;
 }

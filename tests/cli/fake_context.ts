@@ -2,6 +2,7 @@
 
 import type { CliContext, Host, Running, SignalName } from "../../cli/context.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { fakeCredentials } from "./fake_credentials.ts";
 import { fakeProfiles } from "./fake_profiles.ts";
 import { silentLog } from "../../lib/base/log.ts";
 
@@ -20,6 +21,8 @@ export interface FakeOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly host?: Partial<Host>;
   readonly isTerminal?: boolean;
+  /** The person at the terminal; nobody by default. */
+  readonly prompt?: Partial<CliContext["prompt"]>;
 }
 
 /** Thrown by the fake where the process would end. */
@@ -52,6 +55,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     openLog: () => silentLog,
     readToken: () => Promise.resolve(undefined),
     control: () => Promise.reject(new Fault("not-running", "No session runs")),
+    credentials: () => Promise.resolve(fakeCredentials()),
     profiles: () => Promise.resolve(fakeProfiles({})),
     checkClient: (config) => {
       calls.push(["checkClient", config]);
@@ -86,6 +90,13 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
       exit: (code) => {
         throw new Exited(code);
       },
+    },
+    prompt: {
+      isPossible: false,
+      isInputTerminal: options.prompt?.isPossible ?? false,
+      secret: () => Promise.reject(new Error("nobody is there to ask")),
+      confirm: () => Promise.reject(new Error("nobody is there to ask")),
+      ...options.prompt,
     },
     host,
     signal: (name) => {
