@@ -53,17 +53,22 @@ __fz_escape() {
   __fz_reply=''
   for ((i = 0; i < \${#1}; i++)); do
     char=\${1:i:1}
-    case $__fz_quote$char in
-      "''") char="'\\\\''" ;;
-      "'"*) ;;
-      '"$' | '""' | '"\\' | '"\`') char=\\\\$char ;;
-      # A backslash would not keep history expansion away and stay in the word.
-      '"!') char="\\"'!'\\"" ;;
-      '"'*) ;;
-      [\\]\\[\\ \\$\\"\\\\\\\`\\'\\&\\;\\|\\<\\>\\(\\)\\{\\}\\*\\?\\!\\#\\~\\^]) char=\\\\$char ;;
+    case $__fz_quote:$char in
+      "':'") char="'\\\\''" ;;
+      "':"*) ;;
+      '":$' | '":"' | '":\\' | '":\`') char=\\\\$char ;;
+      # Inside quotes a backslash would stay in the word.
+      '":!') char='"\\!"' ;;
+      '":'*) ;;
+      :[\\]\\[\\ \\$\\"\\\\\\\`\\'\\&\\;\\|\\<\\>\\(\\)\\{\\}\\*\\?\\!\\#\\~\\^]) char=\\\\$char ;;
     esac
     __fz_reply+=$char
   done
+  # Readline closes the quote, unless the reply ends like one.
+  case $__fz_quote:$__fz_reply in
+    '":'*'\\"') __fz_reply=\${__fz_reply%??}'"\\"' ;;
+    "':"*"'" | '":'*'"') __fz_reply+=$__fz_quote ;;
+  esac
 }
 
 _fz() {
