@@ -16,6 +16,8 @@ export interface Entry {
 export const COMMANDS: readonly Entry[] = [
   at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
 
+  at("Set up", "service", async () => (await import("./commands/service.ts")).serviceCommand),
+
   at("Embedded network", "demo", async () => (await import("./commands/demo.ts")).demoCommand),
   at("Embedded network", "dev", async () => (await import("./commands/dev.ts")).devCommand),
   at("Embedded network", "portal", async () => (await import("./commands/portal.ts")).portalCommand),
