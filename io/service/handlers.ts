@@ -4,7 +4,10 @@ import { Fault } from "../../lib/base/fault.ts";
 import { API_VERSION } from "../../lib/control/api.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import type { ControlHandlers } from "../control/handlers.ts";
+import { logFilter } from "../log.ts";
+import { captureSession } from "./capture.ts";
 import { dnsDocument, healthDocument } from "./documents.ts";
+import { changeLogFilter, logLines } from "./log_lines.ts";
 import type { Service } from "./service.ts";
 
 const DONE = { schema: 1 } as const;
@@ -18,7 +21,7 @@ export function serviceHandlers(service: Service): ControlHandlers {
     health: () => healthDocument(service),
     metrics: () => missing("metrics"),
     events: (_request, signal) => service.follow(signal),
-    log: () => missing("the log"),
+    log: (request, signal) => logLines(request, signal),
     dns: () => {
       const { engine } = service.facts();
       if (engine === undefined) throw notSignedIn(service);
@@ -42,13 +45,20 @@ export function serviceHandlers(service: Service): ControlHandlers {
       service.reset();
       return DONE;
     },
-    setResource: () => missing("switching resources"),
+    setResource: ({ resource, enabled }) => {
+      if (service.engine === undefined) throw notSignedIn(service);
+      return { schema: 1, resource: service.setResource(resource, enabled) };
+    },
     setInternet: ({ active }) => {
       service.setInternet(active);
       return { schema: 1, internet: service.status().internet };
     },
-    setLogFilter: () => missing("changing the log's filter"),
-    capture: () => missing("capturing"),
+    logFilter: () => ({ schema: 1, filter: logFilter().toString() }),
+    setLogFilter: (request) => changeLogFilter(request),
+    capture: (request, signal) => {
+      if (service.engine === undefined) throw notSignedIn(service);
+      return captureSession(service.engine, request, signal);
+    },
   };
 }
 

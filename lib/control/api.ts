@@ -441,6 +441,15 @@ export const ROUTES = {
     request: v.object({ active: v.boolean() }),
     answer: v.object({ schema: v.literal(1), internet: StatusDocument.entries.internet }),
   },
+  logFilter: {
+    method: "GET",
+    path: "/v1/log-filter",
+    authority: "read",
+    kind: "json",
+    request: Nothing,
+    /** The filter in force. */
+    answer: v.object({ schema: v.literal(1), filter: Text }),
+  },
   setLogFilter: {
     method: "POST",
     path: "/v1/log-filter",
