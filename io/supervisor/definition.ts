@@ -9,10 +9,12 @@ import { windowsInstall } from "../../lib/control/service/windows.ts";
 
 /** Returns `request` with this program, the DNS control that fits, and the readers' group if it is there. */
 export async function serviceOptions(request: ServiceRequest): Promise<ServiceOptions> {
+  const words = await program();
   return {
     ...request,
     dnsControl: request.dnsControl ?? await (await thisPlatform()).detectDnsControl(),
-    program: await program(),
+    program: words,
+    environment: words.length === 1 ? {} : { DENO_DIR: cacheFolder() },
     readersGroup: await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined,
   };
 }
@@ -65,6 +67,16 @@ async function program(): Promise<readonly string[]> {
   }
   const flags = ["--quiet", "--no-prompt", "--allow-all", "--frozen", "--v8-flags=--max-semi-space-size=1"];
   return [runtime, "run", ...flags, "--config", `${root}deno.json`, `${root}main.ts`];
+}
+
+/** Where the runtime keeps the packages that it runs; services have no home to look in. */
+function cacheFolder(): string {
+  const given = Deno.env.get("DENO_DIR");
+  if (given !== undefined && given !== "") return given;
+  const home = Deno.env.get("HOME") ?? "/root";
+  return Deno.build.os === "darwin"
+    ? `${home}/Library/Caches/deno`
+    : `${Deno.env.get("XDG_CACHE_HOME") ?? `${home}/.cache`}/deno`;
 }
 
 const USUAL: Readonly<Partial<Record<typeof Deno.build.os, SupervisorKind>>> = {

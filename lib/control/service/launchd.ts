@@ -9,6 +9,8 @@ export const PLIST_FILE = `/Library/LaunchDaemons/${LAUNCHD_LABEL}.plist`;
 export function launchdPlist(options: ServiceOptions): string {
   const words = [...options.program, ...sessionArguments(options)]
     .map((word) => `    <string>${escaped(word)}</string>`);
+  const variables = Object.entries({ FIREZONE_TOKEN_PATH: options.tokenFile, ...options.environment })
+    .map(([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`);
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <!-- Made by "fz service install"; "fz service uninstall" removes it. -->
@@ -22,8 +24,7 @@ ${words.join("\n")}
   </array>
   <key>EnvironmentVariables</key>
   <dict>
-    <key>FIREZONE_TOKEN_PATH</key>
-    <string>${escaped(options.tokenFile)}</string>
+${variables.join("\n")}
   </dict>
   <key>RunAtLoad</key>
   <true/>

@@ -8,6 +8,7 @@ export const UNIT_FILE = "/etc/systemd/system/fz.service";
 /** Returns the text of the unit. */
 export function systemdUnit(options: ServiceOptions): string {
   const { program, tokenFile, readersGroup } = options;
+  const environment = Object.entries(options.environment).map(([name, value]) => `${name}=${value}`);
   const command = (...more: readonly string[]) => [...program, ...more].map(quoted).join(" ");
   return `# Made by "fz service install", which makes it anew; "fz service uninstall" removes it.
 # Changes of your own belong into a drop-in: systemctl edit fz
@@ -22,7 +23,9 @@ After=network-online.target systemd-resolved.service NetworkManager.service
 Type=notify
 NotifyAccess=main
 ExecStart=${command(...sessionArguments(options))}
-ExecReload=/bin/kill -HUP $MAINPID
+${
+    environment.map((assignment) => `Environment=${quoted(assignment)}\n`).join("")
+  }ExecReload=/bin/kill -HUP $MAINPID
 ExecStopPost=-${command("cleanup", "--quiet")}
 
 # Ready is when the tunnel is configured. A machine may start offline, or before anybody has signed in.
@@ -56,7 +59,7 @@ NoNewPrivileges=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
 ProtectSystem=strict
-${writable(options)}ProtectHome=${isAtHome(program) ? "read-only" : "yes"}
+${writable(options)}ProtectHome=${isAtHome([...program, ...environment]) ? "read-only" : "yes"}
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -93,7 +96,7 @@ function writable({ dnsControl }: ServiceOptions): string {
 }
 
 function isAtHome(program: readonly string[]): boolean {
-  return program.some((part) => /^\/(home|root|run\/user)\//.test(part));
+  return program.some((part) => /(^|=)\/(home|root|run\/user)\//.test(part));
 }
 
 /** Quotes a word of a command line as systemd.service(5) wants it; "%" and "$" would be expanded. */

@@ -6,6 +6,7 @@ import { windowsInstall } from "../../../lib/control/service/windows.ts";
 
 const OPTIONS: ServiceOptions = {
   program: ["/usr/local/bin/fz"],
+  environment: {},
   profile: "work",
   tokenFile: "/etc/dev.firezone.client/token",
   dnsControl: "systemd-resolved",
@@ -68,6 +69,8 @@ Deno.test("systemdUnit: lets a program below a home directory be read", () => {
   const program = ["/home/ada/.local/bin/fz"];
   assert.deepEqual(directive(systemdUnit(OPTIONS), "ProtectHome"), ["yes"]);
   assert.deepEqual(directive(systemdUnit({ ...OPTIONS, program }), "ProtectHome"), ["read-only"]);
+  const environment = { DENO_DIR: "/root/.cache/deno" };
+  assert.deepEqual(directive(systemdUnit({ ...OPTIONS, environment }), "ProtectHome"), ["read-only"]);
 });
 
 Deno.test("systemdUnit: quotes what systemd would expand or split", () => {

@@ -1,0 +1,84 @@
+/**
+ * A real systemd as the first process of a lab host: for tests of the service. It gets namespaces of its own inside the
+ * host's, an empty /etc/systemd/system, and one target that pulls nothing of the machine's units in.
+ */
+
+import assert from "node:assert/strict";
+import { type Host, runTool } from "../../../io/lab/host.ts";
+import type { Outcome } from "../../../io/lab/process.ts";
+
+const TARGET = "fz-lab.target";
+const INIT = `
+mount -t proc proc /proc || exit 1
+mount -t tmpfs tmpfs /tmp || exit 1
+mount -t tmpfs tmpfs /etc/systemd/system || exit 1
+printf '[Unit]\\nDescription=lab\\nAllowIsolate=yes\\n' >/etc/systemd/system/${TARGET}
+mkdir -p /run/systemd/system /run/lock
+# Services get their credentials by a mount that must reach this namespace.
+mount --make-rshared / || exit 1
+container=fz exec /lib/systemd/systemd --system --unit=${TARGET} --log-target=console --show-status=no
+`;
+
+export class SystemdHost {
+  readonly #pid: string;
+
+  private constructor(pid: string) {
+    this.#pid = pid;
+  }
+
+  /** Starts systemd on `host`. Returns why that cannot be done on this machine, if it cannot. */
+  static async start(host: Host): Promise<SystemdHost | string> {
+    const process = host.spawn([
+      "unshare",
+      "--pid",
+      "--fork",
+      "--mount",
+      "--cgroup",
+      "--kill-child",
+      "sh",
+      "-c",
+      INIT,
+    ]);
+    let output: Outcome | undefined;
+    process.outcome.then((outcome) => output = outcome);
+    for (let attempt = 0; attempt < 100 && output === undefined; attempt++) {
+      const { stdout } = await runTool(["pgrep", "-f", `^/lib/systemd/systemd .*--unit=${TARGET}`]);
+      const pid = stdout.trim().split("\n")[0] ?? "";
+      if (pid !== "") {
+        const systemd = new SystemdHost(pid);
+        if ((await systemd.run(["systemctl", "is-system-running"])).stdout.trim() !== "") return systemd;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return `systemd does not run here: ${(output?.stderr ?? "it did not get ready").trim()}`;
+  }
+
+  /** Runs `command` where systemd is the first process. */
+  async run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+    const assignments = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    return await runTool([
+      "nsenter",
+      "-t",
+      this.#pid,
+      "-a",
+      "--",
+      "env",
+      "-C",
+      Deno.cwd(),
+      ...assignments,
+      ...command,
+    ]);
+  }
+
+  /** Like `run`; returns standard output and fails if the command does. */
+  async must(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.run(command, env);
+    assert.equal(code, 0, `"${command.join(" ")}": ${stderr || stdout}`);
+    return stdout;
+  }
+
+  /** Returns one property of the unit `fz`. */
+  async property(name: string): Promise<string> {
+    return (await this.must(["systemctl", "show", `--property=${name}`, "--value", "fz"])).trim();
+  }
+}
