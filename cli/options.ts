@@ -65,14 +65,19 @@ export function roleSetting<T>(env: Environment, declared: Setting<T>): Parser<"
 }
 
 /** Returns a parser for the flags of `declared`, described with its variables. It fails where there is no flag. */
-export function flagOf<T>(declared: Setting<T>): Parser<"sync", NonNullable<T>, unknown> {
+export function flagOf<T>(
+  declared: Setting<T>,
+  { hidden = false }: { readonly hidden?: boolean } = {},
+): Parser<"sync", NonNullable<T>, unknown> {
   const { flags, variables, kind } = declared;
   const description = message`${text(declared.description)} ${text(`[${variables.join(", ")}]`)}`;
-  if (kind.type !== "switch") return option(...flags as readonly ["--x"], valueParser(kind), { description });
+  if (kind.type !== "switch") {
+    return option(...flags as readonly ["--x"], valueParser(kind), { description, hidden });
+  }
   const [long] = flags.filter((name) => name.startsWith("--"));
   const negative = declared.off ?? (`--no-${long?.slice(2) ?? ""}` as const);
   const names = { positive: flags, negative };
-  return negatableFlag(names, { description }) as Parser<"sync", unknown, unknown> as never;
+  return negatableFlag(names, { description, hidden }) as Parser<"sync", unknown, unknown> as never;
 }
 
 /** Returns how help shows the default of `declared`; nothing where it says nothing. */

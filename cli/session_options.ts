@@ -21,6 +21,7 @@ import { type FlagValues, type Origin, resolveSettings } from "../lib/control/so
 import type { CliContext } from "./context.ts";
 import { custom, defaultOf, flagOf } from "./options.ts";
 import { printWarning } from "./output.ts";
+import { PROFILE as KNOWN_PROFILE } from "./values.ts";
 
 /** What the options of `settingOptions` read: undefined where there was no flag. */
 export type SettingOptions<K extends SettingName> =
@@ -34,19 +35,20 @@ export interface SessionSettings {
   readonly origins: Readonly<Record<SettingName, Origin>>;
 }
 
-/** Returns parsers of the flags of these settings, and of `--profile`; for `object`. */
+/** Returns parsers of the flags of these settings, and of `--profile`; for `object`. Help may leave the former out. */
 export function settingOptions<K extends SettingName>(
   names: readonly K[],
+  shown: { readonly hidden?: boolean } = {},
 ): { readonly [P in keyof SettingOptions<K>]: Parser<"sync", SettingOptions<K>[P], unknown> } {
-  const parsers = names.map((name) => [name, settingOption(SETTINGS[name])] as const);
+  const parsers = names.map((name) => [name, settingOption(SETTINGS[name], shown)] as const);
   return { profile: profileOption(), ...Object.fromEntries(parsers) } as never;
 }
 
 /** A profile's name. */
-export const PROFILE: ValueParser<"sync", string> = custom(
-  "PROFILE",
-  (input) => isProfileName(input) ? input : message`${input} is not a profile's name.`,
-);
+export const PROFILE: ValueParser<"sync", string> = {
+  ...KNOWN_PROFILE,
+  ...custom("PROFILE", (input) => isProfileName(input) ? input : message`${input} is not a profile's name.`),
+};
 
 /** Returns the parser of `--profile`. */
 export function profileOption(): Parser<"sync", string | undefined, unknown> {
@@ -108,9 +110,12 @@ async function loadProfile(
 }
 
 /** Returns the parser of a setting's flags; undefined where there is none. */
-export function settingOption<T>(setting: Setting<T>): Parser<"sync", T | undefined, unknown> {
-  if (setting.kind.type !== "list") return absent(flagOf(setting), defaultOf(setting));
-  return map(multiple(flagOf(setting)), (lists) => lists.length === 0 ? undefined : lists.flat() as T);
+export function settingOption<T>(
+  setting: Setting<T>,
+  shown: { readonly hidden?: boolean } = {},
+): Parser<"sync", T | undefined, unknown> {
+  if (setting.kind.type !== "list") return absent(flagOf(setting, shown), defaultOf(setting));
+  return map(multiple(flagOf(setting, shown)), (lists) => lists.length === 0 ? undefined : lists.flat() as T);
 }
 
 function absent<T>(

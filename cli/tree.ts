@@ -14,9 +14,14 @@ export interface Entry {
 
 /** All commands of the first level, in the order of help. */
 export const COMMANDS: readonly Entry[] = [
+  at("Daily use", "sign-in", async () => (await import("./commands/sign_in.ts")).signInCommand),
+  at("Daily use", "sign-out", async () => (await import("./commands/sign_out.ts")).signOutCommand),
+  at("Daily use", "whoami", async () => (await import("./commands/whoami.ts")).whoamiCommand),
   at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
 
   at("Set up", "service", async () => (await import("./commands/service.ts")).serviceCommand),
+  at("Set up", "profile", async () => (await import("./commands/profile.ts")).profileCommand),
+  at("Set up", "config", async () => (await import("./commands/config.ts")).configCommand),
 
   at("Embedded network", "demo", async () => (await import("./commands/demo.ts")).demoCommand),
   at("Embedded network", "dev", async () => (await import("./commands/dev.ts")).devCommand),
@@ -24,6 +29,7 @@ export const COMMANDS: readonly Entry[] = [
   at("Embedded network", "relay", async () => (await import("./commands/relay.ts")).relayCommand),
   at("Embedded network", "gateway", async () => (await import("./commands/gateway.ts")).gatewayCommand),
 
+  at("Help", "help", async () => (await import("./commands/help.ts")).helpCommand),
   at("Help", "completions", async () => (await import("./commands/completions.ts")).completionsCommand),
   at("Help", "version", async () => (await import("./commands/version.ts")).versionCommand),
 ];

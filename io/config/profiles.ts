@@ -39,7 +39,7 @@ const MAX_FILES = 1024;
 /** The longest name and a line break. */
 const MAX_NAME_BYTES = 66;
 /** What a profile is made of. */
-const ENDINGS = [".toml", ".token"] as const;
+const ENDINGS = [".toml", ".token", ".identity.json"] as const;
 
 /** Returns the profiles of this process's user. */
 export function openProfiles(context: PathContext = pathContext()): Profiles {
@@ -95,13 +95,23 @@ class FileProfiles implements Profiles {
     );
   }
 
-  async load(choice: ProfileChoice, purpose: "command" | "session"): Promise<Profile> {
+  async running(): Promise<string | undefined> {
+    const { readSessionTrace } = await import("../service/session_file.ts");
+    const trace = await readSessionTrace(this.#paths);
+    return trace.type === "alive" ? trace.record.profile : undefined;
+  }
+
+  async locate(choice: ProfileChoice): Promise<Pick<Profile, "name" | "path" | "tokenPath">> {
     const name = choice.by === "current" ? await this.current() : choice.name;
     checkProfileName(name, "the profile");
-    const path = settingsFile(this.#paths, name);
+    return { name, path: settingsFile(this.#paths, name), tokenPath: tokenFile(this.#context, name) };
+  }
+
+  async load(choice: ProfileChoice, purpose: "command" | "session"): Promise<Profile> {
+    const { name, path, tokenPath } = await this.locate(choice);
     const bytes = await readBounded(path, MAX_PROFILE_BYTES);
     const found = readBytes(bytes);
-    const facts = { name, path, tokenPath: tokenFile(this.#context, name), exists: await this.#exists(name) };
+    const facts = { name, path, tokenPath, exists: await this.#exists(name) };
     if (!found.ok) {
       const problem = problemFault(path, found.reason);
       if (purpose === "command") throw problem;
@@ -148,8 +158,8 @@ class FileProfiles implements Profiles {
           next: 'Run "fz profile use" with another one first.',
         });
       }
-      // The token first: a profile without it is whole, a token without a profile is a secret that nobody sees.
-      for (const ending of [".token", ".toml"]) await removeFile(this.#file(name, ending));
+      // The settings last: what was left of a profile is still one, and can be removed again.
+      for (const ending of [".token", ".identity.json", ".toml"]) await removeFile(this.#file(name, ending));
       await removeFile(lastGoodFile(this.#paths, name));
     });
   }
@@ -174,6 +184,11 @@ class FileProfiles implements Profiles {
       });
     }
     if (!await this.#exists(name)) throw unknownProfile(name, await this.names());
+    if (await this.running() === name) {
+      throw new Fault("usage", `Cannot ${verb} the profile "${name}": its session runs`, {
+        next: 'Run "fz down" first.',
+      });
+    }
   }
 
   /** Only inside `#locked`. */

@@ -42,6 +42,10 @@ export interface Profiles {
   /** The name that `fz profile use` chose, else the default one. */
   current(): Promise<string>;
   list(): Promise<readonly ProfileSummary[]>;
+  /** The name of the one that this user's session runs with; undefined if none runs. */
+  running(): Promise<string | undefined>;
+  /** Returns a profile's name and places without reading its settings. */
+  locate(choice: ProfileChoice): Promise<Pick<Profile, "name" | "path" | "tokenPath">>;
   /**
    * Reads a profile. "command": a broken file is a `Fault`. "session": what was read is kept, and a broken file gives
    * way to the last good one, if there is one. What does not exist has no settings.
@@ -53,8 +57,9 @@ export interface Profiles {
   add(name: string, settings: Readonly<Partial<Record<SettingName, PlainValue>>>): Promise<string>;
   /** Makes it the current one. */
   use(name: string): Promise<void>;
-  /** Removes settings, token and last good copy. */
+  /** Removes settings, token and last good copy. Neither the current one nor one that runs. */
   remove(name: string): Promise<void>;
+  /** The current one stays it under its new name. Not one that runs. */
   rename(from: string, to: string): Promise<void>;
 }
 

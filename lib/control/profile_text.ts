@@ -5,10 +5,9 @@
 
 import { parse, TomlError } from "smol-toml";
 import { Fault } from "../base/fault.ts";
-import { nearest } from "../base/nearest.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { PlainValue } from "./setting_value.ts";
-import { type SettingName, settingNamed, SETTINGS, type Settings } from "./settings.ts";
+import { type SettingName, settingNamed, SETTINGS, type Settings, unknownSetting } from "./settings.ts";
 import { type Statement, statementsOf } from "./toml_layout.ts";
 
 /** What a profile's text sets. */
@@ -91,13 +90,6 @@ export function changeProfile(text: string, name: SettingName, value: PlainValue
     );
   }
   return changed;
-}
-
-/** Returns why `key` is no setting. */
-export function unknownSetting(key: string): string {
-  const meant = nearest(key, Object.values(SETTINGS).map((setting) => setting.key));
-  const shown = JSON.stringify(key.length > 60 ? `${key.slice(0, 60)}…` : key);
-  return `unknown setting ${shown}${meant === undefined ? "" : `, did you mean "${meant}"?`}`;
 }
 
 function withValue(text: string, found: Statement | undefined, key: string, value: PlainValue): string {

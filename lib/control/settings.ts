@@ -5,6 +5,7 @@
  */
 
 import type { SocketAddress } from "../base/ip.ts";
+import { nearest } from "../base/nearest.ts";
 import type { Duration } from "../base/time.ts";
 import type { DnsControl } from "./config.ts";
 import {
@@ -235,4 +236,11 @@ export const IGNORED_VARIABLES: readonly string[] = [
 /** Returns the setting with `key` in a profile, or undefined. */
 export function settingNamed(key: string): SettingName | undefined {
   return SETTING_NAMES.find((name) => SETTINGS[name].key === key);
+}
+
+/** Returns why `key` is no setting. */
+export function unknownSetting(key: string): string {
+  const meant = nearest(key, Object.values(SETTINGS).map((setting) => setting.key));
+  const shown = JSON.stringify(key.length > 60 ? `${key.slice(0, 60)}…` : key);
+  return `unknown setting ${shown}${meant === undefined ? "" : `, did you mean "${meant}"?`}`;
 }

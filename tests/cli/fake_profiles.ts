@@ -1,6 +1,11 @@
 /** Profiles in memory. */
 
-import { type Profile, type Profiles, unknownProfile } from "../../lib/control/profile.ts";
+import {
+  type Profile,
+  type ProfileChoice,
+  type Profiles,
+  unknownProfile,
+} from "../../lib/control/profile.ts";
 import { changeProfile, readProfile } from "../../lib/control/profile_text.ts";
 import { Fault } from "../../lib/base/fault.ts";
 
@@ -17,6 +22,12 @@ export function fakeProfiles(given: Readonly<Record<string, string>>): Profiles 
     if (text === undefined) throw unknownProfile(name, names());
     return text;
   };
+  const placesOf = (choice: ProfileChoice) => {
+    const name = choice.by === "current" ? current : choice.name;
+    const isDefault = name === "default";
+    const tokenPath = isDefault ? "/etc/dev.firezone.client/token" : `/config/profiles/${name}.token`;
+    return { name, path: pathOf(name), tokenPath };
+  };
   return {
     texts,
     names: () => Promise.resolve(names()),
@@ -25,15 +36,16 @@ export function fakeProfiles(given: Readonly<Record<string, string>>): Profiles 
       Promise.resolve(
         names().map((name) => ({ name, current: name === current, signedIn: false, path: pathOf(name) })),
       ),
+    running: () => Promise.resolve(undefined),
+    locate: (choice) => Promise.resolve(placesOf(choice)),
     load(choice): Promise<Profile> {
-      const name = choice.by === "current" ? current : choice.name;
-      const path = pathOf(name);
+      const { name, path, tokenPath } = placesOf(choice);
       const read = readProfile(texts.get(name) ?? "");
       if (!read.ok) return Promise.reject(new Fault("usage", `${path}: ${read.reason.reason}`));
       return Promise.resolve({
         name,
         path,
-        tokenPath: name === "default" ? "/etc/dev.firezone.client/token" : `/config/profiles/${name}.token`,
+        tokenPath,
         exists: texts.has(name),
         settings: { path, ...read.value },
         warning: undefined,
