@@ -1,7 +1,7 @@
 /** What may be typed next: the answer to a shell's question, from the command tree and from the running session. */
 
 import { type Suggestion, suggestSync } from "@optique/core/parser";
-import { message } from "@optique/core/message";
+import { message, text } from "@optique/core/message";
 import type { Duration } from "../lib/base/time.ts";
 import type { CliContext } from "./context.ts";
 import { routeParser } from "./parser.ts";
@@ -19,7 +19,10 @@ export async function suggestions(
   context: CliContext,
 ): Promise<readonly Suggestion[]> {
   try {
-    return (await candidates(words, context)).slice(0, MAX_SUGGESTIONS);
+    const found = words[0] === "help" && words.length > 1
+      ? await helpCandidates(words.slice(1), context)
+      : await candidates(words, context);
+    return found.slice(0, MAX_SUGGESTIONS);
   } catch {
     return [];
   }
@@ -42,4 +45,21 @@ async function candidates(words: readonly string[], context: CliContext): Promis
   return names.length > 0 ? names : known;
 }
 
-const HELP: Suggestion = { kind: "literal", text: "--help", description: message`Show help information.` };
+/** `fz help` takes the names of commands, as they are typed, and of topics. */
+async function helpCandidates(words: readonly string[], context: CliContext): Promise<readonly Suggestion[]> {
+  const commands = (await candidates(words, context)).filter(isLiteralWord);
+  if (words.length > 1) return commands;
+  const { TOPICS } = await import("./help/mod.ts");
+  const topics = TOPICS.filter(({ name }) => name.startsWith(words[0]!));
+  return [...commands, ...topics.map(({ name, brief }) => literal(name, brief))];
+}
+
+function isLiteralWord(suggestion: Suggestion): boolean {
+  return suggestion.kind === "literal" && !suggestion.text.startsWith("-");
+}
+
+function literal(name: string, about: string): Suggestion {
+  return { kind: "literal", text: name, description: message`${text(about)}` };
+}
+
+const HELP = literal("--help", "Show help information.");

@@ -15,6 +15,15 @@ export function usesColour(stream: Stream, env: Environment): boolean {
   return stream.isTerminal && env.get("TERM") !== "dumb";
 }
 
+const DEFAULT_WIDTH = 80;
+/** Longer lines of prose are hard to read. */
+const MAX_WIDTH = 110;
+
+/** Returns how wide help and other prose may be on `stream`. */
+export function proseWidth(stream: Stream): number {
+  return Math.min(stream.columns ?? DEFAULT_WIDTH, MAX_WIDTH);
+}
+
 /** How a word of output looks. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 

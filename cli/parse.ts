@@ -7,30 +7,30 @@ import { VERSION } from "../lib/control/version.ts";
 import type { Action } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { EXIT_OK } from "./exit.ts";
-import { usesColour } from "./output.ts";
+import { proseWidth, usesColour } from "./output.ts";
 import { routeParser } from "./parser.ts";
 import { findRoute, pathOf, type Route } from "./tree.ts";
 
-const DEFAULT_WIDTH = 80;
-const MAX_WIDTH = 110;
-const ROOT_FOOTER = message`${commandLine("fz COMMAND --help")} tells the options of a command.`;
+const ROOT_FOOTER = message`${commandLine("fz COMMAND --help")} tells the options of a command, ${
+  commandLine("fz help TOPIC")
+} about concepts.`;
 
 /** Returns what to do, or the exit code if printing help was all. Throws `Fault` "usage". */
 export async function parse(given: readonly string[], context: CliContext): Promise<Action | number> {
-  const route = await findRoute(wordsOf(given));
+  const route = await findRoute(given);
   const args = isUnfinished(given, route) ? [...given, "--help"] : given;
   const { stdout, env } = context;
   return runParserSync<ReturnType<typeof routeParser>, number, number>(routeParser(route, env), "fz", args, {
     brief: message`Zero-trust network access over WireGuard, from the terminal.`,
     ...(route.nodes.length === 0 ? { footer: ROOT_FOOTER } : {}),
-    help: { command: { group: "Help" }, option: { names: ["-h", "--help"] }, onShow: () => EXIT_OK },
+    help: { option: { names: ["-h", "--help"] }, onShow: () => EXIT_OK },
     version: { value: `fz ${VERSION}`, option: { names: ["-V", "--version"] }, onShow: () => EXIT_OK },
     usageLine: [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }],
     commandList: "top-level",
     showDefault: { prefix: " (default ", suffix: ")" },
     termWidth: "auto",
     colors: usesColour(stdout, env),
-    maxWidth: Math.min(stdout.columns ?? DEFAULT_WIDTH, MAX_WIDTH),
+    maxWidth: proseWidth(stdout),
     sectionOrder: () => 0,
     aboveError: "none",
     stdout: (text) => stdout.write(`${text}\n`),
@@ -40,11 +40,6 @@ export async function parse(given: readonly string[], context: CliContext): Prom
       throw usageFault(error, route);
     },
   });
-}
-
-/** Returns the words that lead along the tree: built-in commands are about other commands. */
-function wordsOf(args: readonly string[]): readonly string[] {
-  return args[0] === "help" ? args.slice(1) : args;
 }
 
 /** A group without a verb is a question about its verbs. */

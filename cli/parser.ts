@@ -11,9 +11,6 @@ import type { Environment } from "./context.ts";
 import { nearest, otherName } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
 
-/** Names that the runner of the parser adds. */
-const BUILT_IN = ["help"];
-
 type Branch = Parser<"sync", Action, unknown>;
 
 /** Returns the parser of a command line that leads along `route`. */
@@ -121,7 +118,7 @@ function unexpected(token: string, route: Route, env: Environment): Message {
 }
 
 function commandsOf(node: Node | undefined): readonly string[] {
-  if (node === undefined) return [...COMMANDS.map(({ name }) => name), ...BUILT_IN];
+  if (node === undefined) return COMMANDS.map(({ name }) => name);
   return node.type === "group" ? node.commands.map(({ name }) => name) : [];
 }
 
