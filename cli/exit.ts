@@ -5,6 +5,9 @@ import { Fault, type FaultCode } from "../lib/base/fault.ts";
 /** Everything went well. */
 export const EXIT_OK = 0;
 
+/** Ctrl+C while nothing was done yet: 128 + SIGINT, as shells count. */
+export const EXIT_INTERRUPTED = 130;
+
 const CODES: Readonly<Record<FaultCode, number>> = {
   "unexpected": 1,
   "usage": 2,

@@ -1,29 +1,65 @@
-/** Where a role's token comes from: the environment, then a file; never an argument. */
+/**
+ * Where a role's token comes from: the environment, then what systemd hands over, then a file; never an argument.
+ */
 
 import { Fault } from "../lib/base/fault.ts";
+import { describeTokenFlaw, readTokenText } from "../lib/control/token.ts";
 import type { CliContext } from "./context.ts";
 
 const VARIABLE = "FIREZONE_TOKEN";
+/** Where systemd puts what a unit asks for by `LoadCredential=token:…`. */
+const CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY";
+
+/** A token, and where it was found. */
+export interface FoundToken {
+  readonly token: string;
+  readonly source: TokenSource;
+}
+
+/** Where a token was found. */
+export type TokenSource =
+  | { readonly type: "variable"; readonly name: string }
+  | { readonly type: "file"; readonly path: string };
 
 /** Returns the token and removes it from the environment. Throws `Fault` "rejected" if there is none. */
 export async function takeToken(context: CliContext, path: string): Promise<string> {
-  const given = context.env.get(VARIABLE)?.trim();
-  context.env.delete(VARIABLE);
-  if (given !== undefined && given !== "") return checked(given, `the variable ${VARIABLE}`);
-  const stored = await context.host.readToken(path);
-  if (stored !== undefined) return checked(stored.trim(), `"${path}"`);
+  const found = await findToken(context, path);
+  if (found !== undefined) return found.token;
   throw new Fault("rejected", `Cannot sign in: there is no token in ${VARIABLE}, and no file "${path}"`, {
-    next: `Set ${VARIABLE}, or write the token to that file with mode 600.`,
+    next: `Run "fz sign-in", or set ${VARIABLE}.`,
   });
 }
 
-/** A token goes into a header: white space or control characters in it mean that something else was pasted. */
-function checked(token: string, place: string): string {
-  if (token === "") throw new Fault("rejected", `Cannot sign in: the token in ${place} is empty`);
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new Fault("rejected", `Cannot sign in: what is in ${place} is not a token`, {
-      next: "A token is one line of printable characters without spaces.",
-    });
+/** Returns the token and where it is, undefined if there is none. It is removed from the environment. */
+export async function findToken(context: CliContext, path: string): Promise<FoundToken | undefined> {
+  const given = takeVariable(context);
+  if (given !== undefined) return { token: given, source: { type: "variable", name: VARIABLE } };
+  for (const candidate of [credentialPath(context), path]) {
+    const stored = candidate === undefined ? undefined : await context.host.readToken(candidate);
+    if (candidate === undefined || stored === undefined) continue;
+    return { token: checkToken(stored, `"${candidate}"`), source: { type: "file", path: candidate } };
   }
-  return token;
+  return undefined;
+}
+
+/** Returns the token in FIREZONE_TOKEN, and removes it from there. */
+export function takeVariable(context: CliContext): string | undefined {
+  const given = context.env.get(VARIABLE)?.trim();
+  context.env.delete(VARIABLE);
+  return given === undefined || given === "" ? undefined : checkToken(given, `the variable ${VARIABLE}`);
+}
+
+/** Returns the file in which systemd would hand over the token; undefined if this is no such service. */
+export function credentialPath({ env }: CliContext): string | undefined {
+  const folder = env.get(CREDENTIALS_VARIABLE);
+  return folder === undefined || folder === "" ? undefined : `${folder}/token`;
+}
+
+/** Returns the token in `text`. Throws `Fault` "rejected" if it is none; the text is not repeated. */
+export function checkToken(text: string, place: string): string {
+  const read = readTokenText(text);
+  if (read.ok) return read.value;
+  throw new Fault("rejected", `Cannot use the token in ${place}: ${describeTokenFlaw(read.reason)}`, {
+    next: "A token is one line of printable characters without spaces.",
+  });
 }
