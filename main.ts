@@ -17,9 +17,16 @@ const host: Host = {
   profiles: async () => (await import("./io/config/profiles.ts")).openProfiles(),
   checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
   startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
+  startSession: async (config, log) => (await import("./io/service/session.ts")).startSession(config, log),
+  launch: async (config) => (await import("./io/service/launch.ts")).launch(config),
+  whyEnded: async (pid) => (await import("./io/service/launch.ts")).whyEnded(pid),
+  untilGone: async (pid, limit) => (await import("./io/service/launch.ts")).untilGone(pid, limit),
+  cleanUp: async () => (await import("./io/service/cleanup.ts")).cleanUp(silentLog),
   startGateway: async (config, log) => (await import("./io/gateway.ts")).startGateway(config, log),
   startRelay: async (config, log) => (await import("./io/relay_role.ts")).runRelay(config, log),
   startPortal: async (config, log) => (await import("./io/portal_role.ts")).runPortal(config, log),
+  askPortal: async (socketPath, request) =>
+    (await import("./io/portal_admin.ts")).askPortal(socketPath, request),
   startDev: async (config, log) => (await import("./io/dev.ts")).startDev(config, log),
   isolate: async (args) => (await import("./io/demo.ts")).isolate(args),
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
@@ -28,6 +35,8 @@ const host: Host = {
   supervisor: async () => (await import("./io/supervisor/supervisor.ts")).findSupervisor(),
   serviceDefinition: async (kind, request) =>
     (await import("./io/supervisor/definition.ts")).definitionText(kind, request),
+  keptLog: async (wanted) => (await import("./io/kept_log.ts")).keptLog(wanted),
+  openOutput: async (path, options) => (await import("./io/output_file.ts")).openOutput(path, options),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

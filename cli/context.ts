@@ -3,14 +3,16 @@
  * Tests hand in doubles.
  */
 
+import type { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { ServiceRequest, Supervisor, SupervisorKind } from "../lib/control/service/service.ts";
 import type { Duration } from "../lib/base/time.ts";
 import type { Credentials } from "../lib/control/credential.ts";
 import type { TypedLine } from "../lib/control/typed_line.ts";
 import type { CompletionFacts, FactKind } from "../lib/control/completion.ts";
-import type { AnswerOf, RequestOf, RouteOf } from "../lib/control/api.ts";
+import type { AnswerOf, LogDocument, RequestOf, RouteOf } from "../lib/control/api.ts";
 import type {
+  CleanupReport,
   ClientConfig,
   DemoConfig,
   DemoReport,
@@ -18,9 +20,13 @@ import type {
   DevConfig,
   DevFacts,
   GatewayConfig,
+  LaunchConfig,
+  Launched,
   PortalConfig,
   RelayConfig,
+  SessionConfig,
 } from "../lib/control/config.ts";
+import type { AdminAnswer, AdminRequest } from "../lib/portal/admin.ts";
 import type { Profiles } from "../lib/control/profile.ts";
 
 /** What commands get from the world. */
@@ -127,9 +133,24 @@ export interface Host {
   /** Throws what would keep a client with this configuration from starting; changes nothing. */
   checkClient(config: ClientConfig): Promise<void>;
   startClient(config: ClientConfig, log: Log): Promise<Running>;
+  /** Starts the session of this process, with everything by which it is asked and steered. */
+  startSession(config: SessionConfig, log: Log): Promise<Running>;
+  /** Returns when a session answers: the one that is there, the machine's service, or a new one in the background. */
+  launch(config: LaunchConfig): Promise<Launched>;
+  /** Returns why the session of process `pid` ended; undefined if it was asked to. */
+  whyEnded(pid: number): Promise<Fault | undefined>;
+  /** Resolves with whether the session of process `pid` is gone, at the latest after `limit`. */
+  untilGone(pid: number, limit: Duration): Promise<boolean>;
+  /** Undoes what a killed session left behind. Throws a `Fault` while one runs. */
+  cleanUp(): Promise<CleanupReport>;
   startGateway(config: GatewayConfig, log: Log): Promise<Running>;
   startRelay(config: RelayConfig, log: Log): Promise<Running>;
   startPortal(config: PortalConfig, log: Log): Promise<Running>;
+  /**
+   * Asks the admin API of a portal on this machine: of the one at `socketPath`, else at the usual place. Throws `Fault`
+   * "not-running" if there is none, "privilege" if it is another's.
+   */
+  askPortal(socketPath: string | undefined, request: AdminRequest): Promise<AdminAnswer>;
   startDev(config: DevConfig, log: Log): Promise<Running & { readonly facts: DevFacts }>;
   /**
    * Runs this program again with `args` in namespaces of its own and returns its exit code; undefined if it is in them
@@ -143,8 +164,30 @@ export interface Host {
   supervisor(): Promise<Supervisor>;
   /** Returns the text of the service's definition for a supervisor, by default this OS's usual one. */
   serviceDefinition(kind: SupervisorKind | undefined, request: ServiceRequest): Promise<string>;
+  /** Returns what the last session without a supervisor left in its log; undefined if there is nothing. */
+  keptLog(
+    wanted: { readonly last: number; readonly level?: LogDocument["level"] },
+  ): Promise<KeptLog | undefined>;
+  /**
+   * Opens the new file at `path`, for its owner only; standard output for "-". Throws a `Fault` if there is such a file,
+   * unless it may be overwritten.
+   */
+  openOutput(path: string, options: { readonly overwrite: boolean }): Promise<ByteSink>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;
+}
+
+/** Records that a session left. */
+export interface KeptLog {
+  readonly path: string;
+  readonly records: readonly LogDocument[];
+}
+
+/** Where bytes go. */
+export interface ByteSink {
+  /** Returns false when there is nobody to read them any more. */
+  write(bytes: Uint8Array): boolean;
+  close(): void;
 }
 
 /** How the demo talks to its command while it runs. */

@@ -2,11 +2,11 @@
 
 import { group, object, or } from "@optique/core/constructs";
 import { type Message, message, text, value } from "@optique/core/message";
-import { map } from "@optique/core/modifiers";
-import type { Parser } from "@optique/core/parser";
+import { map, withDefault, WithDefaultError } from "@optique/core/modifiers";
+import { type Parser, parseSync } from "@optique/core/parser";
 import { command } from "@optique/core/primitives";
 import { extractOptionNames, type Usage, type UsageTerm } from "@optique/core/usage";
-import type { Action, Described, Group, Node } from "./command.ts";
+import type { Action, Command, Described, Group, Node } from "./command.ts";
 import type { Environment } from "./context.ts";
 import { nearest, otherName } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
@@ -49,8 +49,18 @@ function branch(node: Node, rest: readonly Node[], env: Environment, errors: Err
 
 function groupParser(node: Group, env: Environment, errors: Errors): Branch {
   const inner = node.commands.map(leaf);
-  if (node.default !== undefined) inner.push(node.default.parser(env));
-  return oneOf(inner, errors);
+  const { default: own } = node;
+  if (own === undefined) return oneOf(inner, errors);
+  // Where nothing follows the name, no alternative has anything to choose it by.
+  return withDefault(oneOf([...inner, own.parser(env)], errors), (): Action => withoutArguments(own, env), {
+    message: [],
+  });
+}
+
+function withoutArguments(command: Command, env: Environment): Action {
+  const parsed = parseSync(command.parser(env), []);
+  if (parsed.success) return parsed.value;
+  throw new WithDefaultError(parsed.error);
 }
 
 function oneOf(parsers: readonly Branch[], errors: Errors): Branch {

@@ -19,6 +19,9 @@ export const COMMANDS: readonly Entry[] = [
   at("Daily use", "whoami", async () => (await import("./commands/whoami.ts")).whoamiCommand),
   at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
 
+  at("See and steer", "log", async () => (await import("./commands/log/log.ts")).logCommand),
+  at("See and steer", "capture", async () => (await import("./commands/capture.ts")).captureCommand),
+
   at("Set up", "service", async () => (await import("./commands/service.ts")).serviceCommand),
   at("Set up", "profile", async () => (await import("./commands/profile.ts")).profileCommand),
   at("Set up", "config", async () => (await import("./commands/config.ts")).configCommand),

@@ -3,6 +3,8 @@
 import { Fault } from "../lib/base/fault.ts";
 import type { LogDocument } from "../lib/control/api.ts";
 import { isAtLeast, parseLogLine, type RecordLevel } from "../lib/control/log_line.ts";
+import { pathsOf } from "../lib/control/paths.ts";
+import { pathContext } from "./path_context.ts";
 
 /** At most so much is read of a file, from its end. */
 const MAX_READ = 4 * 2 ** 20;
@@ -18,6 +20,11 @@ export interface KeptLogOptions {
 export interface KeptLog {
   readonly path: string;
   readonly records: readonly LogDocument[];
+}
+
+/** Returns what this user's last session without a supervisor left. */
+export function keptLog(wanted: KeptLogOptions): KeptLog | undefined {
+  return readKeptLog(pathsOf(pathContext()).logFolder, wanted);
 }
 
 /**

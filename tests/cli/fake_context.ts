@@ -62,15 +62,29 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
       return Promise.resolve();
     },
     startClient: start("startClient"),
+    startSession: start("startSession"),
+    launch: (config) => {
+      calls.push(["launch", config]);
+      return Promise.resolve({ how: "started" });
+    },
+    whyEnded: () => Promise.resolve(undefined),
+    untilGone: () => Promise.resolve(true),
+    cleanUp: () => {
+      calls.push(["cleanUp", undefined]);
+      return Promise.resolve({ session: undefined, network: [], wasDnsRestored: false, files: [] });
+    },
     startGateway: start("startGateway"),
     startRelay: start("startRelay"),
     startPortal: start("startPortal"),
+    askPortal: () => Promise.reject(new Fault("not-running", "No portal runs")),
     startDev: () => Promise.reject(new Error("not faked")),
     isolate: () => Promise.resolve(undefined),
     runDemo: () => Promise.reject(new Error("not faked")),
     completionFacts: () => Promise.resolve({}),
     supervisor: () => Promise.reject(new Fault("not-running", "No supervisor")),
     serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
+    keptLog: () => Promise.resolve(undefined),
+    openOutput: () => Promise.reject(new Error("not faked")),
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
   };
