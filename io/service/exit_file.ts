@@ -37,3 +37,8 @@ export async function readExitFile(
     return undefined;
   }
 }
+
+/** Forgets why an earlier session failed. */
+export async function removeExitFile({ exitFile }: Pick<Paths, "exitFile">): Promise<void> {
+  await Deno.remove(exitFile).catch(() => {});
+}

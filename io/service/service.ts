@@ -6,13 +6,19 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
-import type { Problem, SessionEvent, SessionState, StatusDocument } from "../../lib/control/api.ts";
+import type {
+  Problem,
+  ResourceDocument,
+  SessionEvent,
+  SessionState,
+  StatusDocument,
+} from "../../lib/control/api.ts";
 import type { ClientConfig } from "../../lib/control/config.ts";
 import type { EventSink, RunEvent } from "../../lib/control/event.ts";
 import type { Client, ClientEnvironment } from "../client.ts";
 import { monotonicNow } from "../clock.ts";
 import { Lifetime, type RunningRole } from "../lifetime.ts";
-import { type SessionFacts, statusDocument, timeText } from "./documents.ts";
+import { resourceDocument, type SessionFacts, statusDocument, timeText } from "./documents.ts";
 import { Hub } from "./hub.ts";
 import { problemOf } from "../control/problem.ts";
 
@@ -23,6 +29,8 @@ export type EngineHooks = Required<Pick<ClientEnvironment, "events" | "onPortal"
 export interface ServiceOptions {
   readonly profile: string;
   readonly config: Omit<ClientConfig, "token">;
+  /** Names or ids of resources that stay out of the tunnel. */
+  readonly disabledResources: readonly string[];
   /** Whether it waits for a credential when there is none or a dead one, instead of ending. */
   readonly waitsForCredential: boolean;
   readonly log: Log;
@@ -49,13 +57,17 @@ export class Service implements RunningRole {
   readonly #hub = new Hub<SessionEvent>({ time: "", event: "dropped", reason: "the reader was too slow" });
   readonly #startedAt = Date.now();
   #engine: Client | undefined;
-  #isStarting = false;
+  /** Until `start` knows better. */
+  #isStarting = true;
   /** Of the engine that runs. */
   #readyAt: number | undefined;
   #portalSince: number | undefined;
   /** Why nobody is signed in. */
   #problem: Problem | undefined;
   #internetWanted: boolean;
+  readonly #disabled: Set<string>;
+  /** As the engine has it. */
+  #disabledIds = "";
   #announced = "";
   #work: Promise<unknown> = Promise.resolve();
 
@@ -63,6 +75,7 @@ export class Service implements RunningRole {
     this.log = options.log;
     this.#options = options;
     this.#internetWanted = options.config.internetResource;
+    this.#disabled = new Set(options.disabledResources);
   }
 
   /** See `RunningRole`: resolves when the tunnel is configured for the first time. */
@@ -80,6 +93,7 @@ export class Service implements RunningRole {
     if (token !== undefined) return await this.#inTurn(() => this.#startEngine(token));
     if (!this.#options.waitsForCredential) throw new Fault("rejected", NO_CREDENTIAL.message);
     await this.#options.checkEngine({ ...this.#options.config, token: "" });
+    this.#isStarting = false;
     this.#problem = NO_CREDENTIAL;
     this.#announce();
   }
@@ -162,6 +176,26 @@ export class Service implements RunningRole {
     this.#engine?.setInternetResource(active);
   }
 
+  /** Takes the resource of this name or id out of the tunnel or puts it back, for this engine and those after it. */
+  setResource(nameOrId: string, enabled: boolean): ResourceDocument {
+    const find = () =>
+      this.#engine?.status().resources.find(({ id, name }) => id === nameOrId || name === nameOrId);
+    const resource = find();
+    if (resource === undefined) {
+      throw new Fault(
+        "unknown-resource",
+        `Cannot find the resource "${nameOrId}": there is none of that name`,
+        {
+          next: "Run `fz resource list` to see all.",
+        },
+      );
+    }
+    for (const key of [resource.id, resource.name]) this.#disabled.delete(key);
+    if (!enabled) this.#disabled.add(resource.id);
+    this.#applyDisabled();
+    return resourceDocument(find() ?? resource);
+  }
+
   /** Forgets all paths and finds new ones. */
   reset(): void {
     this.#engine?.reset();
@@ -217,6 +251,7 @@ export class Service implements RunningRole {
 
   #forgetEngine(): void {
     this.#engine = undefined;
+    this.#disabledIds = "";
     this.#readyAt = undefined;
     this.#portalSince = undefined;
   }
@@ -233,6 +268,19 @@ export class Service implements RunningRole {
     if (event.event === "portal-connected") this.#portalSince = Date.now();
     if (event.event === "portal-lost") this.#portalSince = undefined;
     this.#tell(event);
+    if (event.event === "resources-changed") this.#applyDisabled();
+  }
+
+  /** Names come to mean something, or something else, when resources change. */
+  #applyDisabled(): void {
+    const engine = this.#engine;
+    if (engine === undefined || (this.#disabled.size === 0 && this.#disabledIds === "")) return;
+    const ids = engine.status().resources
+      .filter(({ id, name }) => this.#disabled.has(id) || this.#disabled.has(name))
+      .map(({ id }) => id);
+    if (ids.join() === this.#disabledIds) return;
+    this.#disabledIds = ids.join();
+    engine.setDisabledResources(ids);
   }
 
   /** Tells where the session stands, if that changed. */

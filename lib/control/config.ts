@@ -33,6 +33,43 @@ export interface ClientConfig extends PeerConfig {
   readonly flowLogs: boolean;
 }
 
+/** What a session is told at its start. */
+export interface SessionConfig {
+  readonly profile: string;
+  readonly client: Omit<ClientConfig, "token">;
+  /** Undefined while nobody is signed in. */
+  readonly token: string | undefined;
+  /** Names or ids of resources that stay out of the tunnel. */
+  readonly disabledResources: readonly string[];
+  /** Whether it waits for a credential when there is none or a dead one, instead of ending. */
+  readonly waitsForCredential: boolean;
+}
+
+/** How a session in the background is started. */
+export interface LaunchConfig {
+  readonly profile: string;
+  /** Given to a session that is started; it finds a stored one itself. */
+  readonly token: string | undefined;
+  /** What `fz run` is told besides. */
+  readonly args: readonly string[];
+}
+
+/** How `fz up` came by its session. */
+export interface Launched {
+  readonly how: "found" | "service" | "started";
+}
+
+/** What `fz cleanup` undid. */
+export interface CleanupReport {
+  /** The session that was killed, if its file could be read. */
+  readonly session: { readonly pid: number } | undefined;
+  /** Rules and routes. */
+  readonly network: readonly string[];
+  readonly wasDnsRestored: boolean;
+  /** Files and sockets that were removed. */
+  readonly files: readonly string[];
+}
+
 /** What a gateway is told at its start. */
 export interface GatewayConfig extends PeerConfig {
   /** Hide clients behind the gateway's own addresses (nftables). */

@@ -1,0 +1,78 @@
+/** `fz cleanup`: takes back what a killed session left on the machine and in its runtime folder. */
+
+import { platform as thisPlatform } from "../../ffi/mod.ts";
+import { Fault } from "../../lib/base/fault.ts";
+import type { Log } from "../../lib/base/log.ts";
+import type { CleanupReport } from "../../lib/control/config.ts";
+import { type Paths, pathsOf } from "../../lib/control/paths.ts";
+import { isSentinelAddress } from "../../lib/dns/sentinels.ts";
+import { undoLeftovers, type Undone } from "../leftovers.ts";
+import { pathContext } from "../path_context.ts";
+import { takeLock } from "./lock.ts";
+import { readSessionTrace } from "./session_file.ts";
+
+/** Undoes what is left of sessions of this user. Throws a Fault ("tun") while a session runs. */
+export async function cleanUp(log: Log): Promise<CleanupReport> {
+  const paths = pathsOf(pathContext());
+  const trace = await readSessionTrace(paths);
+  if (trace.type === "alive") throw stillRuns(`the session (pid ${trace.record.pid}) runs`);
+  const lock = await takeLock(paths.lock).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return "no folder" as const;
+    throw new Fault("privilege", `Cannot clean up in "${paths.runtime}"`, {
+      cause: error,
+      next: "Run the command with sudo.",
+    });
+  });
+  if (lock === undefined) throw stillRuns("a session runs");
+  try {
+    const undone = await undoAll(log);
+    const files = lock === "no folder" ? [] : await removeFiles(paths);
+    return {
+      session: trace.type === "killed" ? trace.record && { pid: trace.record.pid } : undefined,
+      network: undone.network,
+      wasDnsRestored: undone.wasDnsRestored,
+      files,
+    };
+  } finally {
+    if (lock !== "no folder") lock.release();
+  }
+}
+
+/**
+ * Undoes all changes of the machine that a client of ours may have made. Throws a Fault: "tun" while another client
+ * runs, "privilege" or "dns" if something cannot be undone.
+ */
+export async function undoAll(log: Log): Promise<Undone> {
+  const platform = await thisPlatform();
+  const network = platform.createHostNetwork({ device: "", mtu: 0, mark: 0, routing: "policy", log });
+  const present = await network.present();
+  const other = await network.otherDevice();
+  if (other !== undefined) throw stillRuns(`a client runs on device "${other}"`);
+  const dns = platform.createSystemDns({
+    control: "etc-resolv-conf",
+    device: "",
+    isSentinel: isSentinelAddress,
+    log,
+  });
+  const undone = await undoLeftovers(platform, { network, dns, log });
+  if (present.length > 0 && (await network.present()).length > 0) {
+    throw new Fault("privilege", "Cannot undo all rules and routes of a killed session", {
+      next: "Run the command with sudo.",
+    });
+  }
+  return undone;
+}
+
+function stillRuns(what: string): Fault {
+  return new Fault("tun", `Cannot clean up: ${what}`, { next: "Run `fz down` to end it." });
+}
+
+/** Not the locks: whoever waits for one holds its file open. */
+async function removeFiles(paths: Paths): Promise<string[]> {
+  const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile, exitFile } = paths;
+  const removed: string[] = [];
+  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile, exitFile]) {
+    if (await Deno.remove(path).then(() => true, () => false)) removed.push(path);
+  }
+  return removed;
+}

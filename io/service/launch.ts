@@ -1,0 +1,173 @@
+/**
+ * `fz up` without a session: finds one, or starts one that outlives the terminal. One at a time in a runtime folder, so
+ * that many at once come by the same session.
+ */
+
+import { Fault } from "../../lib/base/fault.ts";
+import type { LaunchConfig, Launched } from "../../lib/control/config.ts";
+import { DEFAULT_PROFILE, type Paths, pathsOf } from "../../lib/control/paths.ts";
+import { findEndpoint } from "../control/endpoint.ts";
+import { pathContext } from "../path_context.ts";
+import { selfCommand } from "../self_command.ts";
+import { readExitFile } from "./exit_file.ts";
+import { takeLock } from "./lock.ts";
+import { processStart } from "./process.ts";
+import { readSessionTrace } from "./session_file.ts";
+import { sleep } from "./sleep.ts";
+import { whyNotRunning } from "./why_not_running.ts";
+
+/** How long another `fz up` may look for its session, and how long a new session may take until it answers. */
+const LOCK_PATIENCE_MS = 30_000;
+const ANSWER_PATIENCE_MS = 20_000;
+const INTERVAL_MS = 50;
+const UNIT = "fz.service";
+const UNIT_FOLDERS = [
+  "/etc/systemd/system",
+  "/run/systemd/system",
+  "/usr/local/lib/systemd/system",
+  "/lib/systemd/system",
+];
+
+/** Returns when a session answers: one that is there, the service of this machine, or a new one of this user. */
+export async function launch(config: LaunchConfig): Promise<Launched> {
+  const context = pathContext();
+  const paths = pathsOf(context);
+  const lock = await prepare(paths);
+  try {
+    if (await isOccupied(paths)) {
+      await untilItAnswers(paths, () => isOccupied(paths));
+      return { how: "found" };
+    }
+    const isUsual = context.env("FZ_RUNTIME_DIR") === undefined && config.profile === DEFAULT_PROFILE;
+    if (isUsual && config.token === undefined && await hasUnit()) {
+      await startUnit();
+      await untilItAnswers(paths, () => Promise.resolve(true));
+      return { how: "service" };
+    }
+    await startDetached(config, paths);
+    return { how: "started" };
+  } finally {
+    lock.release();
+  }
+}
+
+/** Returns why the session of process `pid` ended; undefined if it ended as it was asked to. */
+export async function whyEnded(pid: number): Promise<Fault | undefined> {
+  return await readExitFile(pathsOf(pathContext()), pid);
+}
+
+/** Resolves with true when the process `pid` and its lock are gone, with false if they are not after `limitMs`. */
+export async function untilGone(pid: number, limitMs: number): Promise<boolean> {
+  const { lock } = pathsOf(pathContext());
+  const start = await processStart(pid);
+  const deadline = performance.now() + limitMs;
+  while (start !== undefined && await processStart(pid) === start) {
+    if (performance.now() >= deadline) return false;
+    await sleep(INTERVAL_MS);
+  }
+  // Where the process cannot be seen, its lock tells.
+  try {
+    const held = await takeLock(lock, Math.max(deadline - performance.now(), 0));
+    held?.release();
+    return held !== undefined;
+  } catch {
+    return true;
+  }
+}
+
+async function prepare(paths: Paths) {
+  try {
+    await Deno.mkdir(paths.runtime, { recursive: true, mode: 0o755 });
+    const lock = await takeLock(paths.upLock, LOCK_PATIENCE_MS);
+    if (lock !== undefined) return lock;
+  } catch (cause) {
+    throw new Fault("privilege", `Cannot use the runtime folder "${paths.runtime}"`, {
+      cause,
+      next: "Run the command with sudo.",
+    });
+  }
+  throw new Fault("timeout", "Cannot start a session: another `fz up` is starting one and does not end");
+}
+
+/** Whether a session holds the folder, or is about to. */
+async function isOccupied(paths: Paths): Promise<boolean> {
+  if ((await readSessionTrace(paths)).type === "alive") return true;
+  const lock = await takeLock(paths.lock);
+  lock?.release();
+  return lock === undefined;
+}
+
+async function hasUnit(): Promise<boolean> {
+  const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+  if (!await exists("/run/systemd/system")) return false;
+  return (await Promise.all(UNIT_FOLDERS.map((folder) => exists(`${folder}/${UNIT}`)))).includes(true);
+}
+
+async function startUnit(): Promise<void> {
+  if (Deno.uid() !== 0) {
+    throw new Fault("privilege", "Cannot start the service of this machine: that is for root", {
+      next: "Run the command with sudo.",
+    });
+  }
+  const { code, stderr } = await new Deno.Command("systemctl", {
+    args: ["start", "--no-block", UNIT],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (code === 0) return;
+  throw new Fault("unexpected", `Cannot start the service: ${new TextDecoder().decode(stderr).trim()}`, {
+    next: `Run "systemctl status ${UNIT}" to see why.`,
+  });
+}
+
+async function startDetached({ args, profile, token }: LaunchConfig, paths: Paths): Promise<void> {
+  const [program, ...before] = selfCommand();
+  const child = new Deno.Command(program!, {
+    args: [...before, "run", "--service", "--profile", profile, "--log-dir", paths.logFolder, ...args],
+    // The terminal may close, and the folder may go away.
+    cwd: "/",
+    detached: true,
+    clearEnv: true,
+    env: childEnvironment(token),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  child.unref();
+  let code: number | undefined;
+  const ended = child.status.then((status) => code = status.code);
+  try {
+    await untilItAnswers(paths, () => Promise.resolve(code === undefined));
+  } catch (error) {
+    if (code === undefined) throw error;
+    await ended;
+    throw await readExitFile(paths, child.pid) ??
+      new Fault("unexpected", `Cannot connect: the session ended at once with code ${code}`, {
+        next: `See ${paths.logFolder}/fz.log.`,
+      });
+  }
+}
+
+/** Ours, without what speaks for this process alone. */
+function childEnvironment(token: string | undefined): Record<string, string> {
+  const env = Deno.env.toObject();
+  for (const name of ["FIREZONE_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete env[name];
+  return token === undefined ? env : { ...env, FIREZONE_TOKEN: token };
+}
+
+/** Throws why it does not if `isAlive` says so or patience ends. */
+async function untilItAnswers(paths: Paths, isAlive: () => Promise<boolean>): Promise<void> {
+  const context = pathContext();
+  const deadline = performance.now() + ANSWER_PATIENCE_MS;
+  for (;;) {
+    try {
+      await findEndpoint(context, "read", () => whyNotRunning([paths]));
+      return;
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== "not-running") throw error;
+      if (!await isAlive() || performance.now() >= deadline) throw error;
+    }
+    await sleep(INTERVAL_MS);
+  }
+}

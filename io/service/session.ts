@@ -1,0 +1,158 @@
+/** Gives a session its place on the machine: lock, session file, control API, supervisor; and takes all of it back. */
+
+import { Fault } from "../../lib/base/fault.ts";
+import { type Log, silentLog } from "../../lib/base/log.ts";
+import type { SessionConfig } from "../../lib/control/config.ts";
+import type { EventSink } from "../../lib/control/event.ts";
+import { type Paths, pathsOf } from "../../lib/control/paths.ts";
+import { checkClient, startClient } from "../client.ts";
+import { serveControl } from "../control/server.ts";
+import { openEvents } from "../events.ts";
+import type { RunningRole } from "../lifetime.ts";
+import { pathContext } from "../path_context.ts";
+import { undoAll } from "./cleanup.ts";
+import { removeExitFile, writeExitFile } from "./exit_file.ts";
+import { serviceHandlers } from "./handlers.ts";
+import { type Lock, takeLock } from "./lock.ts";
+import { type Notices, openNotices, stateLine } from "./notices.ts";
+import { Service } from "./service.ts";
+import { readSessionTrace, removeSessionFile, writeSessionFile } from "./session_file.ts";
+
+/** Somebody who only looks whether there is a session holds its lock for no longer. */
+const LOCK_PATIENCE_MS = 500;
+
+/** A session that runs. */
+export interface RunningSession extends RunningRole {
+  /** Forgets all paths and finds new ones. */
+  reset(): void;
+}
+
+/** Starts the session of this process. Throws the Fault that keeps it from starting, with nothing left behind. */
+export async function startSession(config: SessionConfig, log: Log): Promise<RunningSession> {
+  const place = await takePlace(pathsOf(pathContext()), config, log);
+  const notices = await openNotices(Deno.env);
+  try {
+    return await serve(config, log, notices, place);
+  } catch (error) {
+    notices.end();
+    if (place !== undefined) {
+      await writeExitFile(place.paths, error);
+      await place.leave();
+    }
+    throw error;
+  }
+}
+
+async function serve(
+  config: SessionConfig,
+  log: Log,
+  notices: Notices,
+  place: Place | undefined,
+): Promise<RunningSession> {
+  const events = openEvents();
+  const service = new Service({
+    profile: config.profile,
+    config: config.client,
+    disabledResources: config.disabledResources,
+    waitsForCredential: config.waitsForCredential,
+    log,
+    startEngine: (client, hooks) => startClient(client, log, hooks),
+    checkEngine: (client) => checkClient(client, silentLog),
+    events: (event) => {
+      events.emit(event);
+      report(event, notices);
+    },
+  });
+  const server = place === undefined
+    ? undefined
+    : await serveControl({ paths: place.paths, handlers: serviceHandlers(service), log });
+  try {
+    await service.start(config.token);
+  } catch (error) {
+    await server?.stop();
+    events.close();
+    throw error;
+  }
+  service.ready.then(() => notices.ready(), () => {});
+  const leave = async () => {
+    notices.end();
+    await server?.stop();
+    await place?.leave();
+    events.close();
+  };
+  const done = service.done.then(leave, async (error) => {
+    if (place !== undefined) await writeExitFile(place.paths, error);
+    await leave();
+    throw error;
+  });
+  done.catch(() => {});
+  return {
+    ready: service.ready,
+    done,
+    stop: async () => {
+      await service.stop();
+      await done.catch(() => {});
+    },
+    reset: () => service.reset(),
+  };
+}
+
+/** What a session holds in its runtime folder. */
+interface Place {
+  readonly paths: Paths;
+  leave(): Promise<void>;
+}
+
+/**
+ * Takes the runtime folder and undoes what a killed session left. Undefined where there cannot be such a folder: a
+ * container that is read-only, a user who has none. Throws a Fault ("tun") if another session has it.
+ */
+async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise<Place | undefined> {
+  let lock: Lock | undefined;
+  try {
+    await Deno.mkdir(paths.runtime, { recursive: true, mode: 0o755 });
+    lock = await takeLock(paths.lock, LOCK_PATIENCE_MS);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn("cannot be asked or steered: the runtime folder cannot be used", {
+      folder: paths.runtime,
+      reason,
+    });
+    return undefined;
+  }
+  if (lock === undefined) throw await anotherRuns(paths);
+  try {
+    const trace = await readSessionTrace(paths);
+    if (trace.type === "killed") {
+      log.info("an earlier session was killed", { pid: trace.record?.pid });
+      // An engine does it itself at its start.
+      if (config.token === undefined) await undoAll(log);
+    }
+    await removeExitFile(paths);
+    const { tunName, dnsControl } = config.client;
+    await writeSessionFile(paths, { profile: config.profile, tunName, dnsControl });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  return {
+    paths,
+    leave: async () => {
+      await removeSessionFile(paths);
+      lock.release();
+    },
+  };
+}
+
+async function anotherRuns(paths: Paths): Promise<Fault> {
+  const trace = await readSessionTrace(paths);
+  const pid = trace.type === "alive" ? ` (pid ${trace.record.pid})` : "";
+  return new Fault("tun", `Cannot start: another session runs${pid}`, {
+    next: "Run `fz status` to see it, or `fz down` to end it.",
+  });
+}
+
+function report(event: Parameters<EventSink>[0], notices: Notices): void {
+  if (event.event === "stopping") notices.stopping();
+  if (event.event === "state-changed") notices.status(stateLine(event.state, event.problem?.message));
+}
