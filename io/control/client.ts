@@ -124,11 +124,7 @@ function checked(name: RouteName, { answer }: Route, value: unknown, { version }
   );
 }
 
-function notRunning(candidates: readonly Paths[]): Promise<Fault> {
-  const places = candidates.map(({ runtime }) => `"${runtime}"`).join(" and ");
-  return Promise.resolve(
-    new Fault("not-running", `Cannot ask the session: none runs (looked in ${places})`, {
-      next: 'Start one with "fz up".',
-    }),
-  );
+async function notRunning(candidates: readonly Paths[]): Promise<Fault> {
+  const { whyNotRunning } = await import("../service/why_not_running.ts");
+  return await whyNotRunning(candidates);
 }

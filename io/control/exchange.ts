@@ -42,10 +42,16 @@ export class Exchange {
     const connection = await dial(endpoint);
     const stream = new ByteStream(connection);
     const open = async () => {
-      await writeAll(connection, encodeRequest(endpoint, route, request));
+      let writeError: unknown;
+      try {
+        await writeAll(connection, encodeRequest(endpoint, route, request));
+      } catch (error) {
+        // Who refuses before he has read all says why.
+        writeError = error;
+      }
       const head = await stream.readHead();
       if (!head.ok) throw strangeFault(head.reason);
-      if (head.value === undefined) throw lostFault();
+      if (head.value === undefined) throw lostFault(writeError);
       const decoded = decodeAnswerHead(head.value);
       if (!decoded.ok) throw strangeFault(decoded.reason);
       const { status, headers } = decoded.value;
