@@ -64,13 +64,22 @@ export function roleSetting<T>(env: Environment, declared: Setting<T>): Parser<"
   >;
 }
 
+/** How the flag of a setting is offered. */
+export interface FlagOptions {
+  /** Help leaves it out. */
+  readonly hidden?: boolean;
+  /** False where only the flag counts. */
+  readonly hasVariables?: boolean;
+}
+
 /** Returns a parser for the flags of `declared`, described with its variables. It fails where there is no flag. */
 export function flagOf<T>(
   declared: Setting<T>,
-  { hidden = false }: { readonly hidden?: boolean } = {},
+  { hidden = false, hasVariables = true }: FlagOptions = {},
 ): Parser<"sync", NonNullable<T>, unknown> {
   const { flags, variables, kind } = declared;
-  const description = message`${text(declared.description)} ${text(`[${variables.join(", ")}]`)}`;
+  const notes = hasVariables ? ` [${variables.join(", ")}]` : "";
+  const description = message`${text(declared.description + notes)}`;
   if (kind.type !== "switch") {
     return option(...flags as readonly ["--x"], valueParser(kind), { description, hidden });
   }

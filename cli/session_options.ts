@@ -19,7 +19,7 @@ import {
 import { type Setting, type SettingName, SETTINGS, type Settings } from "../lib/control/settings.ts";
 import { type FlagValues, type Origin, resolveSettings } from "../lib/control/sources.ts";
 import type { CliContext } from "./context.ts";
-import { custom, defaultOf, flagOf } from "./options.ts";
+import { custom, defaultOf, flagOf, type FlagOptions } from "./options.ts";
 import { printWarning } from "./output.ts";
 import { PROFILE as KNOWN_PROFILE } from "./values.ts";
 
@@ -38,9 +38,9 @@ export interface SessionSettings {
 /** Returns parsers of the flags of these settings, and of `--profile`; for `object`. Help may leave the former out. */
 export function settingOptions<K extends SettingName>(
   names: readonly K[],
-  shown: { readonly hidden?: boolean } = {},
+  options: FlagOptions = {},
 ): { readonly [P in keyof SettingOptions<K>]: Parser<"sync", SettingOptions<K>[P], unknown> } {
-  const parsers = names.map((name) => [name, settingOption(SETTINGS[name], shown)] as const);
+  const parsers = names.map((name) => [name, settingOption(SETTINGS[name], options)] as const);
   return { profile: profileOption(), ...Object.fromEntries(parsers) } as never;
 }
 
@@ -112,10 +112,15 @@ async function loadProfile(
 /** Returns the parser of a setting's flags; undefined where there is none. */
 export function settingOption<T>(
   setting: Setting<T>,
-  shown: { readonly hidden?: boolean } = {},
+  options: FlagOptions = {},
 ): Parser<"sync", T | undefined, unknown> {
-  if (setting.kind.type !== "list") return absent(flagOf(setting, shown), defaultOf(setting));
-  return map(multiple(flagOf(setting, shown)), (lists) => lists.length === 0 ? undefined : lists.flat() as T);
+  if (setting.kind.type !== "list") {
+    return absent(flagOf(setting, options), options.hasVariables === false ? [] : defaultOf(setting));
+  }
+  return map(
+    multiple(flagOf(setting, options)),
+    (lists) => lists.length === 0 ? undefined : lists.flat() as T,
+  );
 }
 
 function absent<T>(

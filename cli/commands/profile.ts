@@ -24,6 +24,8 @@ const NEW_PROFILE = custom<string>(
       : message`${input} is not a profile's name: letters from a to z, digits, ., _ and -.`,
 );
 const JSON_FLAG = plainFlag(["--json"], { description: message`Print one JSON document.` });
+/** What is written into a profile comes from the command line alone. */
+const WRITTEN = { hasVariables: false };
 const ADD_SETTINGS = ["apiUrl", "authBaseUrl", "accountSlug", "name"] as const;
 
 const listCommand = defineCommand({
@@ -97,10 +99,10 @@ const addCommand = defineCommand({
   options: () =>
     object({
       name: argument(NEW_PROFILE),
-      apiUrl: settingOption(SETTINGS.apiUrl),
-      authBaseUrl: settingOption(SETTINGS.authBaseUrl),
-      accountSlug: settingOption(SETTINGS.accountSlug),
-      deviceName: settingOption(SETTINGS.name),
+      apiUrl: settingOption(SETTINGS.apiUrl, WRITTEN),
+      authBaseUrl: settingOption(SETTINGS.authBaseUrl, WRITTEN),
+      accountSlug: settingOption(SETTINGS.accountSlug, WRITTEN),
+      deviceName: settingOption(SETTINGS.name, WRITTEN),
       use: plainFlag(["--use"], { description: message`Make it the current one, too.` }),
       json: JSON_FLAG,
     }),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseDuration } from "../../cli/duration.ts";
+import fc from "fast-check";
+import { formatDuration, parseDuration } from "../../../lib/control/duration.ts";
 
 Deno.test("parseDuration: reads what people write", () => {
   const table: [string, number | undefined][] = [
@@ -17,4 +18,10 @@ Deno.test("parseDuration: reads what people write", () => {
     ["5s, 3m", undefined],
   ];
   for (const [text, duration] of table) assert.equal(parseDuration(text), duration, text);
+});
+
+Deno.test("formatDuration: is read back as it was", () => {
+  assert.equal(formatDuration(5_400_000), "1h 30m");
+  assert.equal(formatDuration(0), "0s");
+  fc.assert(fc.property(fc.maxSafeNat(), (ms) => parseDuration(formatDuration(ms)) === ms));
 });
