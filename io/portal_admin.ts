@@ -2,8 +2,10 @@
 
 import http from "node:http";
 import { Fault } from "../lib/base/fault.ts";
-import { type AdminAnswer, type AdminContext, handleAdmin } from "../lib/portal/admin.ts";
+import { sessionPaths } from "../lib/control/paths.ts";
+import { type AdminAnswer, type AdminContext, type AdminRequest, handleAdmin } from "../lib/portal/admin.ts";
 import { monotonicNow } from "./clock.ts";
+import { pathContext } from "./path_context.ts";
 
 /** A running admin API. */
 export interface AdminServer {
@@ -11,12 +13,12 @@ export interface AdminServer {
 }
 
 /** Serves at `path`. `pump` carries changes to the peers; `shutdown` ends the portal. */
-export function serveAdmin(
+export async function serveAdmin(
   path: string,
   context: AdminContext,
   pump: () => void,
   shutdown: () => Promise<void>,
-): AdminServer {
+): Promise<AdminServer> {
   const answer = async (request: Request): Promise<Response> => {
     const route = decodeURIComponent(new URL(request.url).pathname);
     if (route === "/v1/shutdown" && request.method === "POST") {
@@ -36,6 +38,11 @@ export function serveAdmin(
     pump();
     return Response.json(outcome.body, { status: outcome.status });
   };
+  if (await isServed(path)) {
+    throw new Fault("usage", `Cannot listen on "${path}": another portal serves there`, {
+      next: "Choose another socket with --admin-socket.",
+    });
+  }
   removeStale(path);
   // The socket must never exist with wider permissions, not even for a moment.
   const umask = Deno.build.os === "windows" ? undefined : Deno.umask(0o177);
@@ -83,22 +90,19 @@ export function callAdmin(
   body?: unknown,
 ): Promise<AdminAnswer> {
   return new Promise((resolve, reject) => {
-    const fail = (cause: Error) =>
-      reject(
-        new Fault("not-running", `Cannot reach the portal at "${socketPath}": ${cause.message}`, {
-          cause,
-          next: "Start it with `fz portal`.",
-        }),
-      );
+    const fail = (cause: Error) => reject(unreachable(socketPath, cause));
     const text = body === undefined ? "" : JSON.stringify(body);
     const headers = {
       "content-type": "application/json",
       "content-length": new TextEncoder().encode(text).length,
     };
-    const request = http.request({ socketPath, method, path: encodeURI(path), headers }, (response) => {
+    const request = http.request({ socketPath, method, path: encodePath(path), headers }, (response) => {
       let answer = "";
       response.setEncoding("utf8");
-      response.on("data", (chunk: string) => answer += chunk);
+      response.on("data", (chunk: string) => {
+        answer += chunk;
+        if (answer.length > MAX_ANSWER_LENGTH) response.destroy(new Error("the answer is too long"));
+      });
       response.on("error", fail);
       response.on("end", () => {
         try {
@@ -113,7 +117,56 @@ export function callAdmin(
   });
 }
 
+/**
+ * Returns the answer of the portal on this machine that the user means: the one at `socketPath`, else at this user's usual
+ * place or at root's.
+ */
+export async function askPortal(socketPath: string | undefined, request: AdminRequest): Promise<AdminAnswer> {
+  const usual = sessionPaths(pathContext()).map((paths) => paths.portalAdminSocket);
+  const candidates = socketPath === undefined ? usual : [socketPath];
+  const path = candidates.find(exists) ?? candidates[0]!;
+  return await callAdmin(path, request.method, request.path, request.body);
+}
+
+function unreachable(path: string, cause: Error): Fault {
+  const code = (cause as NodeJS.ErrnoException).code;
+  if (code === "EACCES" || code === "EPERM") {
+    return new Fault("privilege", `Cannot ask the portal at "${path}": it belongs to another user`, {
+      next: "Run this as the user that runs the portal, such as root by sudo.",
+    });
+  }
+  const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";
+  const state = isAbsent ? "no portal serves there" : cause.message;
+  return new Fault("not-running", `Cannot ask the portal at "${path}": ${state}`, {
+    ...(isAbsent ? {} : { cause }),
+    next: "Start it with `fz portal`, or say where its admin socket is with --admin-socket.",
+  });
+}
+
+/** Returns whether somebody serves at the Unix socket `path`. */
+export function isServed(path: string): Promise<boolean> {
+  return Deno.connect({ transport: "unix", path }).then((connection) => {
+    connection.close();
+    return true;
+  }, () => false);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    // What may not be looked at may well be there.
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+function encodePath(path: string): string {
+  return path.split("/").map(encodeURIComponent).join("/");
+}
+
 const MAX_BODY_BYTES = 2 ** 20;
+const MAX_ANSWER_LENGTH = 2 ** 26;
 
 function removeStale(path: string): void {
   try {

@@ -2,11 +2,14 @@
 
 import type { PortalConfig } from "../lib/control/config.ts";
 import type { Log } from "../lib/base/log.ts";
+import { pathsOf } from "../lib/control/paths.ts";
 import type { EventSink } from "../lib/control/event.ts";
 import type { PortalEvent } from "../lib/portal/portal.ts";
 import type { IssuedToken } from "../lib/portal/seed.ts";
 import { openEvents } from "./events.ts";
 import type { RunningRole } from "./lifetime.ts";
+import { pathContext } from "./path_context.ts";
+import { isServed } from "./portal_admin.ts";
 import { startPortal } from "./portal_server.ts";
 
 /**
@@ -19,7 +22,8 @@ export async function runPortal(
   show: (line: string) => void = printLine,
 ): Promise<RunningRole> {
   const events = openEvents();
-  const { listen, adminSocket, databaseFile, seedFile } = config;
+  const { listen, databaseFile, seedFile } = config;
+  const adminSocket = config.adminSocket ?? await usualSocket(log);
   const server = await startPortal({
     listen: { host: listen.ip.toString(), port: listen.port },
     log,
@@ -40,6 +44,22 @@ export async function runPortal(
     return server.stop();
   };
   return { ready: Promise.resolve(), done, stop };
+}
+
+/** Returns where administrators look for a portal first; undefined where it cannot serve there. */
+async function usualSocket(log: Log): Promise<string | undefined> {
+  const { runtime, portalAdminSocket } = pathsOf(pathContext());
+  try {
+    await Deno.mkdir(runtime, { recursive: true, mode: 0o755 });
+    if (!await isServed(portalAdminSocket)) return portalAdminSocket;
+    log.warn("No admin socket: another portal has the usual one. Give this one --admin-socket.");
+  } catch (error) {
+    log.warn("No admin socket: its folder cannot be made. Give another by --admin-socket.", {
+      folder: runtime,
+      reason: error instanceof Error ? error.message : String(error),
+    });
+  }
+  return undefined;
 }
 
 function report(event: PortalEvent, emit: EventSink): void {

@@ -25,7 +25,7 @@ import {
 import { readInput } from "../lib/portal/inputs.ts";
 import { Alarm } from "./alarm.ts";
 import { monotonicNow, readWallClock } from "./clock.ts";
-import { type AdminServer, serveAdmin } from "./portal_admin.ts";
+import { serveAdmin } from "./portal_admin.ts";
 import { SqliteStore } from "./portal_store.ts";
 import { headersOf, serveWeb } from "./portal_web.ts";
 import { systemRng } from "./rng.ts";
@@ -93,9 +93,7 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
   const server = options.tls === undefined ? http.createServer() : https.createServer({ ...options.tls });
   const context = { portal, rng: systemRng, wallClock };
   driver.attach(server, context);
-  const port = await listen(server, options.listen);
   const stopped = Promise.withResolvers<void>();
-  let admin: AdminServer | undefined;
   let stopping: Promise<void> | undefined;
   const stop = () =>
     stopping ??= (async () => {
@@ -109,9 +107,13 @@ async function start(options: PortalServerOptions, store: SqliteStore): Promise<
       store.close();
       stopped.resolve();
     })();
-  if (options.adminSocket !== undefined) {
-    admin = serveAdmin(options.adminSocket, context, () => driver.pump(), stop);
-  }
+  const admin = options.adminSocket === undefined
+    ? undefined
+    : await serveAdmin(options.adminSocket, context, () => driver.pump(), stop);
+  const port = await listen(server, options.listen).catch(async (error) => {
+    await admin?.stop();
+    throw error;
+  });
   const scheme = options.tls === undefined ? "ws" : "wss";
   const host = options.listen.host.includes(":") ? `[${options.listen.host}]` : options.listen.host;
   return {

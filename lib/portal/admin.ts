@@ -88,6 +88,16 @@ function list({ portal, wallClock }: AdminContext, noun: string, reference: stri
         clients: presence.clients.size,
         gateways: presence.gateways.size,
         relays: presence.relays.size,
+        accounts: directory.all("accounts").map((account) => ({
+          slug: account.slug,
+          name: account.name,
+          ...Object.fromEntries(
+            COUNTED.map((table) => [
+              table,
+              directory.all(table).filter(({ accountId }) => accountId === account.id).length,
+            ]),
+          ),
+        })),
       },
     };
   }
@@ -118,7 +128,7 @@ function post(
   if (noun === "accounts") {
     return write(portal, AccountInput, input, now, (it, dir) => shown("accounts", putAccount(dir, it, rng)));
   }
-  if (account === undefined) return complain(400, "account: name one that exists");
+  if (account === undefined) return complain(400, `account: ${noAccount(portal.directory, body)}`);
   switch (noun) {
     case "sites":
       return write(portal, SiteInput, input, now, (it, dir) => putSite(dir, account, it));
@@ -210,6 +220,13 @@ function accountOf(directory: Directory, body: unknown): Account | undefined {
   return accounts.find(({ id, slug }) => id === named || slug === named);
 }
 
+function noAccount(directory: Directory, body: unknown): string {
+  if (directory.all("accounts").length === 0) return "there is none yet";
+  return typeof body === "object" && body !== null && "account" in body
+    ? `there is no account ${JSON.stringify(body.account)}`
+    : "there are several, name one";
+}
+
 function withoutAccount(body: unknown): unknown {
   if (typeof body !== "object" || body === null || !("account" in body)) return body;
   const { account: _, ...rest } = body;
@@ -268,6 +285,9 @@ function complain(status: number, message: string): AdminAnswer {
 function isTable(noun: string): noun is TableName {
   return (TABLE_NAMES as readonly string[]).includes(noun);
 }
+
+/** What a status counts in each account. */
+const COUNTED = ["actors", "sites", "resources", "policies", "tokens"] as const;
 
 const SECRETS: Partial<Record<TableName, readonly string[]>> = {
   accounts: ["ingestKey"],

@@ -131,6 +131,8 @@ export const TokenInput = v.strictObject({
   site: v.optional(Name),
   /** The token itself; left out, one is made up. */
   token: v.optional(v.pipe(v.string(), v.regex(/^\S{1,1024}$/))),
+  /** False: never takes the place of another token; without a name of its own it gets a free one. */
+  replace: v.optional(v.boolean()),
   /** File that gets the token (io decides). */
   write_to: v.optional(v.string()),
   /** Unix seconds. */

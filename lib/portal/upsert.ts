@@ -216,11 +216,17 @@ export function putToken(
   const site = input.site === undefined ? undefined : lookUp(directory, "sites", account, input.site);
   if (kind === "client" && actor === undefined) return err(`actor: there is no actor "${input.actor ?? ""}"`);
   if (kind === "gateway" && site === undefined) return err(`site: there is no site "${input.site ?? ""}"`);
-  const name = input.name ?? [kind, actor?.name ?? site?.name ?? ""].join(" ").trim();
-  const before = directory.find(
-    "tokens",
-    (it) => it.accountId === account.id && it.kind === kind && it.name === name,
-  );
+  const byName = (name: string) =>
+    directory.find("tokens", (it) => it.accountId === account.id && it.kind === kind && it.name === name);
+  const ownName = [kind, actor?.name ?? site?.name ?? ""].join(" ").trim();
+  if (input.replace === false && input.name !== undefined && byName(input.name) !== undefined) {
+    return err(`name: there is a token "${input.name}" already`);
+  }
+  let name = input.name ?? ownName;
+  for (let count = 2; input.replace === false && byName(name) !== undefined; count++) {
+    name = `${ownName} ${count}`;
+  }
+  const before = byName(name);
   const secret = input.token === undefined && (before === undefined || rotate)
     ? `fz_${kind}_${rng.bytes(32).toBase64({ alphabet: "base64url", omitPadding: true })}`
     : undefined;

@@ -92,3 +92,16 @@ Deno.test("handleAdmin: takes the lifetime of sign-ins within bounds, and no slu
   assert.equal(put({ slug: "healthz" }), 400);
   assert.equal(put({ slug: "v2" }), 200);
 });
+
+Deno.test("handleAdmin: makes a token beside those that there are where it must not replace one", () => {
+  const world = new World();
+  const make = (more: Record<string, unknown>) =>
+    world.admin("POST", "/v1/tokens", { kind: "client", actor: "ci", replace: false, ...more });
+  const names = [make({}), make({})].map(({ body }) => (body as { name: string }).name);
+  assert.deepEqual(names, ["client ci 2", "client ci 3"]);
+  assert.equal(world.dial("/client/v2/websocket", "ci-token").refused?.status, 400);
+  assert.equal(make({ name: "runner" }).status, 200);
+  const refused = make({ name: "runner" });
+  assert.equal(refused.status, 400);
+  assert.deepEqual(refused.body, { error: 'name: there is a token "runner" already' });
+});
