@@ -6,9 +6,12 @@ import { VERSION } from "../../lib/control/version.ts";
 import type { ControlHandlers } from "../control/handlers.ts";
 import { logFilter } from "../log.ts";
 import { captureSession } from "./capture.ts";
+import { queryDns } from "./dns_query.ts";
 import { dnsDocument, healthDocument } from "./documents.ts";
+import { explainTarget } from "./explain.ts";
 import { changeLogFilter, logLines } from "./log_lines.ts";
 import type { Service } from "./service.ts";
+import { ping, waitFor } from "./wait.ts";
 
 const DONE = { schema: 1 } as const;
 
@@ -27,10 +30,16 @@ export function serviceHandlers(service: Service): ControlHandlers {
       if (engine === undefined) throw notSignedIn(service);
       return dnsDocument(engine);
     },
-    dnsQuery: () => missing("asking for names"),
-    explain: () => missing("explaining"),
-    wait: () => missing("waiting"),
-    ping: () => missing("pinging"),
+    dnsQuery: (request) => {
+      if (service.engine === undefined) throw notSignedIn(service);
+      return queryDns(service.engine, request);
+    },
+    explain: (request) => {
+      if (service.engine === undefined) throw notSignedIn(service);
+      return explainTarget(service.engine, request);
+    },
+    wait: (request, signal) => waitFor(service, request, signal),
+    ping: (request, signal) => ping(service, request, signal),
     credential: async ({ token }) => {
       await service.useCredential(token);
       return DONE;

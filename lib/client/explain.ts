@@ -19,6 +19,8 @@ export interface Explanation {
   readonly proxyIps: readonly IpAddress[];
   /** Which part of the tunnel's own ranges the address is in. */
   readonly role: "sentinel" | "proxy" | "gateway" | "device" | "peer" | undefined;
+  /** The gateway whose tunnel address it is. */
+  readonly gatewayId: string | undefined;
   /** The upstream server of a sentinel. */
   readonly sentinel: Sentinel | undefined;
   /** Resources that match, in the order in which they are tried; the first that permits the packet carries it. */
@@ -58,6 +60,7 @@ function explainName(target: string, domain: string, context: ExplainContext): E
     domain,
     proxyIps: addresses === undefined ? [] : [...addresses.ipv4, ...addresses.ipv6],
     role: undefined,
+    gatewayId: undefined,
     sentinel: undefined,
     resources: matching.map((resource) => statusOf(resource.id, context)),
     disabled: context.resources.disabledFor(domain).map(({ id }) => statusOf(id, context)),
@@ -74,6 +77,7 @@ function explainAddress(target: string, address: IpAddress, context: ExplainCont
     domain: undefined,
     proxyIps: [],
     role: undefined,
+    gatewayId: undefined,
     sentinel: undefined,
     resources: [],
     disabled: resources.disabledFor(address).map(({ id }) => statusOf(id, context)),
@@ -87,8 +91,9 @@ function explainAddress(target: string, address: IpAddress, context: ExplainCont
   if (domain !== undefined) {
     return { ...explainName(target, domain, context), kind: "address", role: "proxy" };
   }
-  if (access.peers.byAddress(address.key) !== undefined) {
-    return { ...plain, role: "gateway", verdict: "gateway" };
+  const gateway = access.peers.byAddress(address.key);
+  if (gateway !== undefined) {
+    return { ...plain, role: "gateway", gatewayId: gateway.id, verdict: "gateway" };
   }
   const poolId = resources.poolOf(address.key);
   if (poolId !== undefined) {
