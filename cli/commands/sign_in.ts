@@ -14,7 +14,7 @@ import { checkedIdentity, expiryText, whoText } from "../identity.ts";
 import { FILE, plainFlag, refusedToken } from "../options.ts";
 import { painter, printJson, printWarning, usesColour } from "../output.ts";
 import { findSession, type FoundSession } from "../own_session.ts";
-import { withProgress } from "../progress.ts";
+import { withProgress } from "../busy.ts";
 import { qrLines } from "../qr.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { authBaseOf, signInUrl } from "../sign_in_url.ts";

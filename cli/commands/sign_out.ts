@@ -11,7 +11,7 @@ import { whoText } from "../identity.ts";
 import { plainFlag } from "../options.ts";
 import { printWarning } from "../output.ts";
 import { findSession, stopSession } from "../own_session.ts";
-import { withProgress } from "../progress.ts";
+import { withProgress } from "../busy.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { checkToken, takeVariable } from "../token.ts";
 import { printable } from "../../lib/base/text.ts";

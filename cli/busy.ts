@@ -1,0 +1,34 @@
+/** Tells that something takes a while: a line that moves on a terminal, one plain line elsewhere. */
+
+import type { CliContext } from "./context.ts";
+
+const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
+const FRAME_MS = 100;
+/** What is over sooner needs no telling. */
+const QUIET_MS = 300;
+
+/** Does `work` and says on standard error what is going on (`Asking the portal`), until it is over. */
+export async function withProgress<T>(
+  { stderr, env }: CliContext,
+  what: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!stderr.isTerminal || env.get("TERM") === "dumb") {
+    stderr.write(`fz: ${what} …\n`);
+    return await work();
+  }
+  const startedAt = performance.now();
+  let frame = 0;
+  let isShown = false;
+  const timer = setInterval(() => {
+    if (performance.now() - startedAt < QUIET_MS) return;
+    isShown = true;
+    stderr.write(`\r\x1b[K${FRAMES[frame++ % FRAMES.length]} ${what}`);
+  }, FRAME_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    if (isShown) stderr.write("\r\x1b[K");
+  }
+}
