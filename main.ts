@@ -5,12 +5,11 @@
 
 import type { CliContext, Host } from "./cli/context.ts";
 import { run } from "./cli/mod.ts";
-import { openLog } from "./io/open_log.ts";
 import { listenSignals, textStream } from "./io/process_context.ts";
 import { silentLog } from "./lib/base/log.ts";
 
 const host: Host = {
-  openLog,
+  openLog: async (options) => (await import("./io/open_log.ts")).openLog(options),
   readToken: async (path) => (await import("./io/token_file.ts")).readTokenFile(path),
   control: async (authority) => (await import("./io/control/client.ts")).connectControl(authority),
   credentials: async () => (await import("./io/credential/credentials.ts")).credentials,
@@ -32,6 +31,7 @@ const host: Host = {
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
   completionFacts: async (kinds, deadline) =>
     (await import("./io/completion_facts.ts")).completionFacts(kinds, deadline),
+  doctorFacts: async (question) => (await import("./io/doctor.ts")).doctorFacts(question),
   supervisor: async () => (await import("./io/supervisor/supervisor.ts")).findSupervisor(),
   serviceDefinition: async (kind, request) =>
     (await import("./io/supervisor/definition.ts")).definitionText(kind, request),

@@ -5,6 +5,7 @@
 
 import type { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
+import type { DoctorFacts, DoctorQuestion } from "../lib/control/doctor.ts";
 import type { ServiceRequest, Supervisor, SupervisorKind } from "../lib/control/service/service.ts";
 import type { Duration } from "../lib/base/time.ts";
 import type { Credentials } from "../lib/control/credential.ts";
@@ -118,7 +119,7 @@ export interface Control {
 
 /** What the machine and the program's shell do for the commands. Every function may throw a `Fault`. */
 export interface Host {
-  openLog(options: LogOptions): Log;
+  openLog(options: LogOptions): Promise<Log>;
   /** Returns the token in the file at `path`, undefined if there is no file. Throws if others could read it. */
   readToken(path: string): Promise<string | undefined>;
   /**
@@ -160,6 +161,8 @@ export interface Host {
   runDemo(config: DemoConfig, events: DemoEvents): Promise<DemoReport>;
   /** Names for the shell's completion: what can be had within `deadline`, and never an error. */
   completionFacts(kinds: readonly FactKind[], deadline: Duration): Promise<CompletionFacts>;
+  /** Returns what was seen on this machine; never throws. */
+  doctorFacts(question: DoctorQuestion): Promise<DoctorFacts>;
   /** Returns what keeps services on this machine. Throws a `Fault` that names the alternative where nothing does. */
   supervisor(): Promise<Supervisor>;
   /** Returns the text of the service's definition for a supervisor, by default this OS's usual one. */

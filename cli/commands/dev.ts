@@ -54,7 +54,7 @@ one that it can reach.`,
       ...logOptions(env),
     }),
   async run({ address, port, resources, json, ...logging }, context) {
-    const log = openLog(context, logging);
+    const log = await openLog(context, logging);
     let facts: DevFacts | undefined;
     const start = async () => {
       const running = await context.host.startDev({ address, port, resources }, log);

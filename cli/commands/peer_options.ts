@@ -38,7 +38,7 @@ export function openLog(
     readonly logFilter: string;
     readonly logFormat: "text" | "json";
   },
-): Log {
+): Promise<Log> {
   return context.host.openLog({
     folder: options.logDir,
     filter: options.logFilter,

@@ -64,7 +64,7 @@ its UDP ports, but no privileges.`,
       );
     }
     const config = { ...rest, token: await takeToken(context, tokenPath) };
-    const log = openLog(context, { logDir, logFilter, logFormat });
+    const log = await openLog(context, { logDir, logFilter, logFormat });
     return await runForeground(context, () => context.host.startRelay(config, log));
   },
 });

@@ -52,7 +52,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     return Promise.resolve(finished());
   };
   const host: Host = {
-    openLog: () => silentLog,
+    openLog: () => Promise.resolve(silentLog),
     readToken: () => Promise.resolve(undefined),
     control: () => Promise.reject(new Fault("not-running", "No session runs")),
     credentials: () => Promise.resolve(fakeCredentials()),
@@ -81,6 +81,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     isolate: () => Promise.resolve(undefined),
     runDemo: () => Promise.reject(new Error("not faked")),
     completionFacts: () => Promise.resolve({}),
+    doctorFacts: () => Promise.reject(new Error("not faked")),
     supervisor: () => Promise.reject(new Fault("not-running", "No supervisor")),
     serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
     keptLog: () => Promise.resolve(undefined),
