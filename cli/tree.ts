@@ -17,10 +17,15 @@ export const COMMANDS: readonly Entry[] = [
   at("Daily use", "sign-in", async () => (await import("./commands/sign_in.ts")).signInCommand),
   at("Daily use", "sign-out", async () => (await import("./commands/sign_out.ts")).signOutCommand),
   at("Daily use", "whoami", async () => (await import("./commands/whoami.ts")).whoamiCommand),
+  at("Daily use", "up", async () => (await import("./commands/up.ts")).upCommand),
+  at("Daily use", "down", async () => (await import("./commands/down.ts")).downCommand),
   at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
 
   at("See and steer", "log", async () => (await import("./commands/log/log.ts")).logCommand),
   at("See and steer", "capture", async () => (await import("./commands/capture.ts")).captureCommand),
+
+  at("Set up", "cleanup", async () => (await import("./commands/cleanup.ts")).cleanupCommand),
+  at("See and steer", "doctor", async () => (await import("./commands/doctor.ts")).doctorCommand),
 
   at("Set up", "service", async () => (await import("./commands/service.ts")).serviceCommand),
   at("Set up", "profile", async () => (await import("./commands/profile.ts")).profileCommand),

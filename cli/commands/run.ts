@@ -10,7 +10,7 @@ import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
 import { custom, plainFlag, refusedToken, setting, toggle } from "../options.ts";
 import { clientConfig, sessionSettings, settingOptions } from "../session_options.ts";
-import { takeToken } from "../token.ts";
+import { findToken, takeToken } from "../token.ts";
 import { openLog } from "./peer_options.ts";
 
 const RUN_SETTINGS = [
@@ -21,6 +21,7 @@ const RUN_SETTINGS = [
   "id",
   "dnsControl",
   "internetResource",
+  "disabledResources",
   "tunName",
   "failFast",
   "increaseBuffers",
@@ -42,7 +43,8 @@ export const runCommand = defineCommand({
   brief: message`Run the client in the foreground.`,
   description:
     message`Connects and stays connected until a signal: for services, containers and scripts. SIGINT and \
-SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The token comes from FIREZONE_TOKEN or from a file.`,
+SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The token comes from FIREZONE_TOKEN or from a file. \
+While the portal cannot be reached it is tried again, also at the start.`,
   footer: message`Examples:${lineBreak()}
   ${commandLine("FIREZONE_TOKEN=… fz run")}${lineBreak()}
   ${commandLine("fz run --check")}${lineBreak()}
@@ -55,6 +57,10 @@ SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The
         description: message`Check token, configuration and privileges, change nothing, and exit.`,
       }),
       exit: plainFlag(["--exit"], { description: message`Exit with 0 as soon as the tunnel is configured.` }),
+      service: plainFlag(["--service"], {
+        description: message`Wait for a sign-in while nobody is signed in, instead of ending.`,
+        hidden: true,
+      }),
       // Taken and without effect: upstream's switches for services that this program does not talk to.
       noTelemetry: toggle(env, ["--no-telemetry"], "FIREZONE_NO_TELEMETRY", {
         description: [],
@@ -80,18 +86,28 @@ SIGTERM disconnect gracefully, a second one at once; SIGHUP finds new paths. The
       ),
     }),
   async run(options, context) {
-    const { settings } = await sessionSettings(context, options, {
+    const { settings, profile } = await sessionSettings(context, options, {
       purpose: options.check ? "command" : "session",
     });
-    const token = await takeToken(context, settings.tokenPath);
-    const config = clientConfig(settings, token);
+    const token = options.service && !options.check
+      ? (await findToken(context, settings.tokenPath))?.token
+      : await takeToken(context, settings.tokenPath);
+    const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
-      await context.host.checkClient(config);
+      await context.host.checkClient({ ...client, token: token ?? "" });
       context.stderr.write("fz: everything needed to run is there\n");
       return EXIT_OK;
     }
-    const log = openLog(context, settings);
-    return await runForeground(context, () => context.host.startClient(config, log), {
+    const log = await openLog(context, settings);
+    const { disabledResources } = settings;
+    const session = {
+      profile: profile.name,
+      client,
+      token,
+      disabledResources,
+      waitsForCredential: options.service,
+    };
+    return await runForeground(context, () => context.host.startSession(session, log), {
       exitWhenReady: options.exit,
     });
   },

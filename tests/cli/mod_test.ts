@@ -104,18 +104,23 @@ Deno.test("fz run: hands upstream's flags to the client", async () => {
     "standalone",
   ];
   assert.equal(await run(["run", ...args, ...more], context), 0);
-  assert.deepEqual(context.calls, [["startClient", {
-    apiUrl: "ws://127.0.0.1:8081",
+  assert.deepEqual(context.calls, [["startSession", {
+    profile: "default",
+    client: {
+      apiUrl: "ws://127.0.0.1:8081",
+      name: "box",
+      id: "id",
+      maxPartitionTime: 5_400_000,
+      dnsControl: "disabled",
+      internetResource: true,
+      tunName: undefined,
+      failFast: false,
+      increaseBuffers: true,
+      flowLogs: true,
+    },
     token: "t0ken",
-    name: "box",
-    id: "id",
-    maxPartitionTime: 5_400_000,
-    dnsControl: "disabled",
-    internetResource: true,
-    tunName: undefined,
-    failFast: false,
-    increaseBuffers: true,
-    flowLogs: true,
+    disabledResources: [],
+    waitsForCredential: false,
   }]]);
 });
 
@@ -131,7 +136,8 @@ Deno.test("fz run: takes upstream's variables, and the flag wins over the variab
   };
   const context = fakeContext({ env });
   assert.equal(await run(["run", "--firezone-name", "from-flag"], context), 0);
-  const [, config] = context.calls[0] as [string, Record<string, unknown>];
+  const [, session] = context.calls[0] as [string, { client: Record<string, unknown> }];
+  const config = session.client;
   assert.equal(config.apiUrl, "wss://portal.test/");
   assert.equal(config.name, "from-flag");
   assert.equal(config.id, "env-id");
@@ -181,7 +187,7 @@ Deno.test("fz run --exit: stops when the tunnel is configured", async () => {
   const client = endless();
   const context = fakeContext({
     env: { FIREZONE_TOKEN: "t0ken" },
-    host: { startClient: () => Promise.resolve(client) },
+    host: { startSession: () => Promise.resolve(client) },
   });
   assert.equal(await run(["run", "--exit"], context), 0);
   assert.equal(client.stops, 1);
@@ -207,7 +213,7 @@ Deno.test("run: each fault has its exit code, its sentence and its next step", a
       const fault = new Fault(code, "Cannot do it", { cause: new Error("the\nreason"), next: "Do that." });
       const context = fakeContext({
         env: { FIREZONE_TOKEN: "t0ken" },
-        host: { startClient: () => Promise.reject(fault) },
+        host: { startSession: () => Promise.reject(fault) },
       });
       assert.equal(await run(["run"], context), exit);
       assert.equal(context.written.stderr, "fz: Cannot do it: the reason\n    Do that.\n");
@@ -218,7 +224,7 @@ Deno.test("run: each fault has its exit code, its sentence and its next step", a
 Deno.test("run: what is no fault is unexpected and exits 1", async () => {
   const context = fakeContext({
     env: { FIREZONE_TOKEN: "t0ken" },
-    host: { startClient: () => Promise.reject(new TypeError("oops")) },
+    host: { startSession: () => Promise.reject(new TypeError("oops")) },
   });
   assert.equal(await run(["run"], context), 1);
   assert.match(context.written.stderr, /^fz: Unexpected TypeError: oops\n$/);

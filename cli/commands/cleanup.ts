@@ -1,0 +1,46 @@
+/** `fz cleanup`: undoes what a killed session left behind. */
+
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import type { CleanupReport } from "../../lib/control/config.ts";
+import { defineCommand } from "../command.ts";
+import { EXIT_OK } from "../exit.ts";
+import { formatCount } from "../format.ts";
+import { plainFlag } from "../options.ts";
+import { printJson } from "../output.ts";
+
+export const cleanupCommand = defineCommand({
+  name: "cleanup",
+  brief: message`Undo what a killed session left behind.`,
+  description:
+    message`Restores DNS and removes rules, routes, sockets and files of a session that could not do so itself. \
+Refuses while a session runs. The next session does the same at its start.`,
+  options: () => object({ json: plainFlag(["--json"], { description: message`Print one JSON document.` }) }),
+  async run({ json }, context) {
+    const report = await context.host.cleanUp();
+    if (json) printJson(context, { ...report });
+    else {
+      const text = isNothing(report) ? "nothing to clean up" : describeCleanup(report);
+      context.stdout.write(`${text}\n`);
+    }
+    return EXIT_OK;
+  },
+});
+
+/** Returns whether nothing was undone. */
+export function isNothing({ network, wasDnsRestored, files }: CleanupReport): boolean {
+  return network.length === 0 && !wasDnsRestored && files.length === 0;
+}
+
+/** Returns what was undone, on one line. */
+export function describeCleanup({ session, network, wasDnsRestored, files }: CleanupReport): string {
+  const parts = [
+    ...(wasDnsRestored ? ["restored DNS"] : []),
+    ...(network.length > 0
+      ? [`removed ${formatCount(network.length, "rule or route", "rules and routes")}`]
+      : []),
+    ...(files.length > 0 ? [`removed ${formatCount(files.length, "file")}`] : []),
+  ];
+  const whose = session === undefined ? "" : ` of the session with pid ${session.pid}`;
+  return `${parts.join(", ")}${whose}`;
+}

@@ -1,0 +1,94 @@
+/** `fz down`: ends the session, gracefully, and waits until it is gone. */
+
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { Fault } from "../../lib/base/fault.ts";
+import type { CleanupReport } from "../../lib/control/config.ts";
+import { defineCommand } from "../command.ts";
+import type { CliContext, Control } from "../context.ts";
+import { EXIT_OK } from "../exit.ts";
+import { DURATION, plainFlag } from "../options.ts";
+import { printJson } from "../output.ts";
+import { describeCleanup, isNothing } from "./cleanup.ts";
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const RETRY_MS = 100;
+
+export const downCommand = defineCommand({
+  name: "down",
+  brief: message`Disconnect, and keep the credential.`,
+  description:
+    message`Ends the session and waits until everything that it changed on this machine is undone. What a \
+session that was killed left behind is undone, too.`,
+  options: () =>
+    object({
+      timeout: withDefault(
+        option("--timeout", DURATION, { description: message`How long to wait for the end.` }),
+        DEFAULT_TIMEOUT_MS,
+        { message: message`10s` },
+      ),
+      json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
+    }),
+  async run({ timeout, json }, context) {
+    const deadline = performance.now() + timeout;
+    const found = await findSession(context, deadline);
+    if (found.type === "none") {
+      const { report } = found;
+      if (json) printJson(context, { wasConnected: false, ...report });
+      else {
+        if (!isNothing(report)) {
+          context.stderr.write(`fz: the session was killed: ${describeCleanup(report)}\n`);
+        }
+        context.stdout.write("was not connected\n");
+      }
+      return EXIT_OK;
+    }
+    await stop(found.control, context, deadline);
+    if (json) printJson(context, { wasConnected: true });
+    else context.stdout.write("disconnected\n");
+    return EXIT_OK;
+  },
+});
+
+type Found =
+  | { readonly type: "session"; readonly control: Control }
+  | { readonly type: "none"; readonly report: CleanupReport };
+
+/** Returns the session, or what was undone where there is none. One that is just starting is waited for. */
+async function findSession(context: CliContext, deadline: number): Promise<Found> {
+  for (;;) {
+    try {
+      return { type: "session", control: await context.host.control("change") };
+    } catch (error) {
+      if (!isFault(error, "not-running")) throw error;
+    }
+    try {
+      return { type: "none", report: await context.host.cleanUp() };
+    } catch (error) {
+      if (!isFault(error, "tun") || performance.now() >= deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+async function stop(control: Control, context: CliContext, deadline: number): Promise<void> {
+  let pid: number;
+  try {
+    pid = (await control.ask("status", {})).pid;
+    await control.ask("stop", {});
+  } catch (error) {
+    // Somebody else was faster.
+    if (isFault(error, "not-running")) return;
+    throw error;
+  }
+  if (await context.host.untilGone(pid, Math.max(deadline - performance.now(), 0))) return;
+  throw new Fault("timeout", `Cannot disconnect: the session (pid ${pid}) does not end`, {
+    next: `Run "kill -9 ${pid}", then \`fz cleanup\`.`,
+  });
+}
+
+function isFault(error: unknown, code: Fault["code"]): boolean {
+  return error instanceof Fault && error.code === code;
+}

@@ -1,0 +1,212 @@
+/** `fz up`: connects in the background, and says when it is done or why not. */
+
+import { object } from "@optique/core/constructs";
+import { commandLine, lineBreak, message } from "@optique/core/message";
+import { multiple, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { Fault } from "../../lib/base/fault.ts";
+import type { Duration } from "../../lib/base/time.ts";
+import type { StatusDocument } from "../../lib/control/api.ts";
+import { defineCommand } from "../command.ts";
+import { untilConnected, untilReachable } from "../connecting.ts";
+import type { CliContext, Control } from "../context.ts";
+import { EXIT_OK } from "../exit.ts";
+import { formatCount } from "../format.ts";
+import { DURATION, plainFlag } from "../options.ts";
+import { printJson } from "../output.ts";
+import { Stages } from "../stages.ts";
+import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
+import { checkToken, credentialPath, takeVariable } from "../token.ts";
+import { RESOURCE } from "../values.ts";
+
+const EXIT_INTERRUPTED = 130;
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+interface UpOptions {
+  readonly failFast: boolean | undefined;
+  readonly profile: string | undefined;
+  readonly wait: readonly string[];
+  readonly timeout: Duration;
+  readonly json: boolean;
+}
+
+export const upCommand = defineCommand<UpOptions>({
+  name: "up",
+  brief: message`Connect, and return when the tunnel works.`,
+  description:
+    message`Connects in the background: by the service of this machine if one is installed, else by a session of its own \
+that outlives the terminal. Says so and does nothing if it is connected already. While the portal cannot be reached the session \
+goes on trying, also after this command gave up.`,
+  footer: message`Examples:${lineBreak()}
+  ${commandLine("fz up")}${lineBreak()}
+  ${commandLine("fz up --wait intranet --timeout 30s")}${lineBreak()}
+  ${commandLine("fz up --fail-fast --json")}`,
+  options: () =>
+    object({
+      ...settingOptions(["failFast"]),
+      wait: multiple(
+        option("--wait", RESOURCE, {
+          description: message`Also wait until this resource answers; may be repeated.`,
+        }),
+      ),
+      timeout: withDefault(
+        option("--timeout", DURATION, { description: message`How long to wait, in all.` }),
+        DEFAULT_TIMEOUT_MS,
+        { message: message`60s` },
+      ),
+      json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
+    }),
+  run: (options, context) => new Connection(options, context).run(),
+});
+
+/** One run of the command. */
+class Connection {
+  readonly #options: UpOptions;
+  readonly #context: CliContext;
+  readonly #abort = new AbortController();
+  readonly #deadline: number;
+  #isInterrupted = false;
+
+  constructor(options: UpOptions, context: CliContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#deadline = performance.now() + options.timeout;
+  }
+
+  async run(): Promise<number> {
+    const { signals, stderr } = this.#context;
+    const unlisten = signals.listen(["SIGINT", "SIGTERM"], () => {
+      this.#isInterrupted = true;
+      this.#abort.abort();
+    });
+    const timer = setTimeout(() => this.#abort.abort(), this.#options.timeout);
+    const stages = new Stages(stderr, "session");
+    try {
+      return await this.#connect(stages);
+    } finally {
+      stages.end();
+      clearTimeout(timer);
+      unlisten();
+    }
+  }
+
+  async #connect(stages: Stages): Promise<number> {
+    const held = await sessionSettings(this.#context, this.#options);
+    const token = takeVariable(this.#context);
+    const control = await this.#findSession() ?? await this.#startSession(held, token);
+    let outcome = await untilConnected(control, stages, this.#abort.signal);
+    if (outcome.type === "signed-out" && token !== undefined) {
+      await (await this.#context.host.control("change")).ask("credential", { token });
+      outcome = await untilConnected(control, stages, this.#abort.signal);
+    }
+    switch (outcome.type) {
+      case "connected":
+        break;
+      case "signed-out":
+        throw this.#signedOut(outcome.problem);
+      case "ended":
+        throw await this.#ended(outcome.pid);
+      case "aborted":
+        if (this.#isInterrupted) return this.#interrupted(stages);
+        throw await this.#tooLate(held.settings.failFast, outcome.problem);
+    }
+    if (this.#options.wait.length > 0) {
+      const left = Math.max(this.#deadline - performance.now(), 0);
+      // The session's own limit ends the wait with its cause; ours would end it without.
+      const signal = this.#interruption();
+      await untilReachable(control, this.#options.wait, left, stages, signal);
+      if (this.#isInterrupted) return this.#interrupted(stages);
+    }
+    stages.end();
+    this.#answer(await control.ask("status", {}), outcome.wasConnected);
+    return EXIT_OK;
+  }
+
+  /** Returns the session that answers, the user's own or the machine's. */
+  async #findSession(): Promise<Control | undefined> {
+    try {
+      return await this.#context.host.control("read");
+    } catch (error) {
+      if (error instanceof Fault && error.code === "not-running") return undefined;
+      throw error;
+    }
+  }
+
+  async #startSession(held: SessionSettings, token: string | undefined): Promise<Control> {
+    const { host } = this.#context;
+    if (token === undefined) await this.#requireToken(held);
+    const args = held.settings.failFast ? ["--fail-fast"] : [];
+    await host.launch({ profile: held.profile.name, token, args });
+    return await host.control("read");
+  }
+
+  /** Nothing is started for somebody who cannot sign in. */
+  async #requireToken({ settings }: SessionSettings): Promise<void> {
+    for (const path of [credentialPath(this.#context), settings.tokenPath]) {
+      const text = path === undefined ? undefined : await this.#context.host.readToken(path);
+      if (text !== undefined) return void checkToken(text, `"${path}"`);
+    }
+    throw new Fault("rejected", "Cannot connect: nobody is signed in", {
+      next: "Run `fz sign-in`, or set FIREZONE_TOKEN.",
+    });
+  }
+
+  /** Aborts when the user does not want to wait, and not when time is up. */
+  #interruption(): AbortSignal {
+    const abort = new AbortController();
+    if (this.#isInterrupted) abort.abort();
+    else this.#abort.signal.addEventListener("abort", () => this.#isInterrupted && abort.abort());
+    return abort.signal;
+  }
+
+  #signedOut(problem: StatusDocument["problem"]): Fault {
+    return new Fault(
+      problem?.code ?? "rejected",
+      `Cannot connect: ${problem?.message ?? "nobody is signed in"}`,
+      {
+        next: problem?.next ?? "Run `fz sign-in`.",
+      },
+    );
+  }
+
+  async #ended(pid: number | undefined): Promise<Fault> {
+    const why = pid === undefined ? undefined : await this.#context.host.whyEnded(pid);
+    return why ?? new Fault("not-running", "Cannot connect: the session ended before it was connected", {
+      next: "Run `fz log` to see why.",
+    });
+  }
+
+  async #tooLate(failFast: boolean, problem: StatusDocument["problem"]): Promise<Fault> {
+    if (failFast) {
+      const control = await this.#context.host.control("change");
+      await control.ask("stop", {});
+    }
+    const cause = problem?.message ?? "it took too long";
+    const rest = failFast ? "" : "; the session goes on trying";
+    return new Fault(problem?.code ?? "timeout", `Cannot connect: ${cause}${rest}`, {
+      next: failFast
+        ? "Check the network and the portal's URL, then try again."
+        : "Run `fz status` to see how far it is, or `fz down` to end it.",
+    });
+  }
+
+  #interrupted(stages: Stages): number {
+    stages.end();
+    this.#context.stderr.write(
+      "fz: the session goes on connecting: `fz status` shows how far it is, `fz down` ends it\n",
+    );
+    return EXIT_INTERRUPTED;
+  }
+
+  #answer(status: StatusDocument, wasConnected: boolean): void {
+    const { pid, profile, state, tunnel, internet, resources } = status;
+    if (this.#options.json) {
+      const shown = resources.map(({ id, name, type, state }) => ({ id, name, type, state }));
+      const facts = { state, wasConnected, pid, profile, tunnel, internet, resources: shown };
+      return printJson(this.#context, facts);
+    }
+    const where = tunnel === undefined ? "" : `, ${tunnel.device} ${tunnel.ipv4}`;
+    const already = wasConnected ? "already " : "";
+    this.#context.stdout.write(`${already}connected: ${formatCount(resources.length, "resource")}${where}\n`);
+  }
+}
