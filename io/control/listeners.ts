@@ -43,7 +43,7 @@ export function openEntrances(
       // An ordinary user who is no member may not give a file to the group.
       log.info("no socket for readers", { group: READERS_GROUP, error });
     }
-  } else removeStale(paths.readSocket);
+  } else removeFile(paths.readSocket);
   return entrances;
 }
 
@@ -59,13 +59,16 @@ export function findReadersGroup(file = "/etc/group"): number | undefined {
 }
 
 function openSocket(path: string, authority: "read" | "change", group?: number): Entrance {
-  removeStale(path);
+  // Made under another name: it replaces what a killed session left in one step, and comes under its own name with the
+  // permissions that it shall have. Whatever the runtime unlinks when the listener ends, it is not the next session's.
+  const made = `${path}.${Deno.pid}`;
+  removeFile(made);
   // Nobody else for a moment: the group comes in when the socket is the group's. The call is synchronous, so that no
   // other code of this thread makes files under this mask.
   const umask = Deno.umask(0o777 & ~OWNER_ONLY);
   let listener: Deno.Listener<Deno.Conn>;
   try {
-    listener = Deno.listen({ transport: "unix", path });
+    listener = Deno.listen({ transport: "unix", path: made });
   } catch (cause) {
     throw openFault(path, cause);
   } finally {
@@ -73,15 +76,16 @@ function openSocket(path: string, authority: "read" | "change", group?: number):
   }
   try {
     if (group !== undefined) {
-      Deno.chownSync(path, null, group);
-      Deno.chmodSync(path, OWNER_AND_GROUP);
+      Deno.chownSync(made, null, group);
+      Deno.chmodSync(made, OWNER_AND_GROUP);
     }
-  } catch (error) {
+    Deno.renameSync(made, path);
+  } catch (cause) {
     listener.close();
-    removeStale(path);
-    throw error;
+    removeFile(made);
+    throw openFault(path, cause);
   }
-  return { listener, guard: { type: "socket", authority }, remove: () => removeStale(path) };
+  return { listener, guard: { type: "socket", authority }, remove: () => removeFile(path) };
 }
 
 function openTcp(paths: Paths, readersGroup: number | undefined, log: Log): Entrance {
@@ -154,15 +158,6 @@ function makeFolder(path: string): boolean {
   // The process's mask may have been narrower; the sockets guard themselves.
   if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o755);
   return true;
-}
-
-/** What a killed session left. Whoever listens holds the lock, so nobody lives there. */
-function removeStale(path: string): void {
-  try {
-    if (Deno.lstatSync(path).isSocket) Deno.removeSync(path);
-  } catch {
-    // There is nothing to remove.
-  }
 }
 
 function removeFile(path: string): void {

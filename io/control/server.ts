@@ -72,13 +72,12 @@ class Door {
   readonly #desk: Desk;
   /** In the order in which they came. */
   readonly #connections = new Map<ServerConnection, Promise<void>>();
-  readonly #accepting: Promise<void>;
   #isShut = false;
 
   constructor(entrance: Entrance, desk: Desk) {
     this.#entrance = entrance;
     this.#desk = desk;
-    this.#accepting = this.#accept();
+    this.#accept();
   }
 
   /** Lets nobody in any more. */
