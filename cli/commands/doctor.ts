@@ -1,0 +1,97 @@
+/** `fz doctor`: looks at this machine and says what keeps a session from working, with the command that mends it. */
+
+import { object } from "@optique/core/constructs";
+import { commandLine, message } from "@optique/core/message";
+import { Fault } from "../../lib/base/fault.ts";
+import { diagnose, type DoctorQuestion, type Finding, worst } from "../../lib/control/doctor.ts";
+import { SETTINGS } from "../../lib/control/settings.ts";
+import { defineCommand } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { EXIT_OK, exitCodeOf } from "../exit.ts";
+import { plainFlag } from "../options.ts";
+import { painter, printJson, type Style } from "../output.ts";
+import { profileChoice, sessionSettings, type SettingOptions, settingOptions } from "../session_options.ts";
+
+type Options = SettingOptions<"apiUrl" | "tokenPath" | "dnsControl" | "tunName">;
+
+/** How each outcome begins: a word, so that colour says nothing that the word does not. */
+const WORDS: Readonly<Record<Finding["status"], readonly [word: string, style: Style]>> = {
+  ok: ["ok", "green"],
+  warning: ["warning", "yellow"],
+  problem: ["problem", "red"],
+  skipped: ["skipped", "dim"],
+};
+
+export const doctorCommand = defineCommand({
+  name: "doctor",
+  brief: message`Find out what keeps a session from working here.`,
+  description:
+    message`Looks at this machine without changing anything, and names the command that mends what it finds. \
+Exits with 0 if a session can work, otherwise with the code of the first problem.`,
+  footer: message`${commandLine("sudo fz doctor")} sees what the session would see.`,
+  options: () =>
+    object({
+      ...settingOptions(["apiUrl", "tokenPath", "dnsControl", "tunName"]),
+      json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
+    }),
+  async run({ json, ...options }, context) {
+    const findings = diagnose(await context.host.doctorFacts(await question(context, options)));
+    const code = worst(findings);
+    if (json) printJson(context, { ok: code === undefined, findings });
+    else printFindings(context, findings);
+    return code === undefined ? EXIT_OK : exitCodeOf(new Fault(code, ""));
+  },
+});
+
+/** Settings that cannot be used are a finding, not an end. */
+async function question(context: CliContext, options: Options): Promise<DoctorQuestion> {
+  const udp = await relaysThatAnswer(context);
+  try {
+    const { settings } = await sessionSettings(context, options);
+    const { apiUrl, tokenPath, dnsControl, tunName } = settings;
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, udp };
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    const { tokenPath } = await (await context.host.profiles()).locate(
+      profileChoice(context, options.profile),
+    );
+    const { apiUrl, dnsControl, tunName } = {
+      ...options,
+      apiUrl: options.apiUrl ?? SETTINGS.apiUrl.fallback,
+    };
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, udp };
+  }
+}
+
+async function relaysThatAnswer(context: CliContext): Promise<DoctorQuestion["udp"]> {
+  try {
+    const { relays } = await (await context.host.control("read")).ask("status", {});
+    return { asked: relays.length, answered: relays.filter(({ rttMs }) => rttMs !== undefined).length };
+  } catch {
+    // No session, or not ours to ask.
+    return undefined;
+  }
+}
+
+function printFindings(context: CliContext, findings: readonly Finding[]): void {
+  const paint = painter(context.stdout, context.env);
+  const indent = " ".repeat(9);
+  for (const { status, message, detail, fix } of findings) {
+    const [word, style] = WORDS[status];
+    context.stdout.write(`${paint(style, word.padEnd(7))}  ${message}\n`);
+    if (status === "ok") continue;
+    if (detail !== undefined) context.stdout.write(`${indent}${detail}\n`);
+    if (fix !== undefined) context.stdout.write(`${indent}→ ${fix}\n`);
+  }
+  const problems = findings.filter(({ status }) => status === "problem").length;
+  const warnings = findings.filter(({ status }) => status === "warning").length;
+  context.stdout.write(`\n${summary(problems, warnings)}\n`);
+}
+
+function summary(problems: number, warnings: number): string {
+  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+  if (problems > 0) return `A session cannot work here: ${count(problems, "problem")}.`;
+  return warnings > 0
+    ? `A session can work here; ${count(warnings, "warning")}.`
+    : "A session can work here.";
+}

@@ -1,0 +1,218 @@
+/** Gathers what `fz doctor` judges (`lib/control/doctor.ts`). Reads only; nothing on the machine changes. */
+
+import { platform as thisPlatform } from "../ffi/mod.ts";
+import { Fault } from "../lib/base/fault.ts";
+import { IpAddress } from "../lib/base/ip.ts";
+import { silentLog } from "../lib/base/log.ts";
+import type { DnsFacts, DoctorFacts, DoctorQuestion, SessionFacts } from "../lib/control/doctor.ts";
+import { pathsOf, sessionPaths } from "../lib/control/paths.ts";
+import { isSentinelAddress } from "../lib/dns/sentinels.ts";
+import { pathContext } from "./path_context.ts";
+import { readSessionTrace } from "./service/session_file.ts";
+import { readTokenFile } from "./token_file.ts";
+
+/** Returns what was seen on this machine. What cannot be seen is left out; never throws. */
+export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts> {
+  const isLinux = Deno.build.os === "linux";
+  const [session, dns, portal, credential] = await Promise.all([
+    sessionFacts(isLinux),
+    isLinux ? dnsFacts(question) : undefined,
+    askPortal(question.apiUrl),
+    credentialFacts(question.tokenPath),
+  ]);
+  return {
+    os: Deno.build.os,
+    uid: Deno.uid() ?? undefined,
+    tun: isLinux ? await tunState() : undefined,
+    hasNetAdmin: isLinux ? await hasNetAdmin() : undefined,
+    tools: isLinux ? { ip: await isInstalled("ip") } : {},
+    dns,
+    rpFilter: isLinux ? await rpFilters(question.tunName) : {},
+    bufferLimits: {
+      receive: await readNumber("/proc/sys/net/core/rmem_max"),
+      send: await readNumber("/proc/sys/net/core/wmem_max"),
+    },
+    networks: isLinux ? await foreignNetworks(question.tunName ?? DEFAULT_TUN_NAME) : [],
+    otherClients: isLinux ? await otherClients() : [],
+    session,
+    clockSkewMs: portal.clockSkewMs,
+    portal: { url: question.apiUrl, failure: portal.failure },
+    udp: question.udp,
+    credential,
+    settingsFailure: question.settingsFailure,
+  };
+}
+
+async function tunState(): Promise<DoctorFacts["tun"]> {
+  try {
+    (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
+    return "usable";
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound ? "missing" : "denied";
+  }
+}
+
+async function hasNetAdmin(): Promise<boolean | undefined> {
+  const text = await Deno.readTextFile("/proc/self/status").catch(() => "");
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(text)?.[1];
+  return effective === undefined ? undefined : ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}
+
+async function isInstalled(tool: string): Promise<boolean> {
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+  for (const folder of folders.filter((path) => path !== "")) {
+    if (await Deno.stat(`${folder}/${tool}`).then(({ isFile }) => isFile, () => false)) return true;
+  }
+  return false;
+}
+
+async function dnsFacts({ dnsControl, tunName }: DoctorQuestion): Promise<DnsFacts | undefined> {
+  const platform = await thisPlatform();
+  const control = dnsControl ?? await platform.detectDnsControl();
+  const device = tunName ?? DEFAULT_TUN_NAME;
+  const dns = platform.createSystemDns({ control, device, isSentinel: isSentinelAddress, log: silentLog });
+  const failure = await dns.check().then(() => undefined, (error: Error) => error.message);
+  const resolvers = await dns.upstreams().then((found) => found.length, () => 0);
+  return { control, failure, resolvers };
+}
+
+async function sessionFacts(isLinux: boolean): Promise<SessionFacts> {
+  const context = pathContext();
+  for (const paths of sessionPaths(context)) {
+    const trace = await readSessionTrace(paths).catch(() => ({ type: "none" } as const));
+    if (trace.type === "alive") return { state: "running", pid: trace.record.pid, leftovers: [] };
+    if (trace.type === "killed") {
+      return { state: "killed", pid: trace.record?.pid, leftovers: isLinux ? await leftovers() : [] };
+    }
+  }
+  return { state: "none", pid: undefined, leftovers: isLinux ? await leftovers() : [] };
+}
+
+async function leftovers(): Promise<readonly string[]> {
+  const platform = await thisPlatform();
+  const options = { device: "", mtu: 0, mark: 0, routing: "policy", log: silentLog } as const;
+  const network = platform.createHostNetwork(options);
+  // Those of a client that runs, upstream's for instance, are no leftovers.
+  if (await network.otherDevice().catch(() => undefined) !== undefined) return [];
+  return await network.present().catch(() => []);
+}
+
+async function rpFilters(tunName = DEFAULT_TUN_NAME): Promise<Readonly<Record<string, number>>> {
+  const filters: Record<string, number> = {};
+  try {
+    for await (const { name } of Deno.readDir("/proc/sys/net/ipv4/conf")) {
+      const value = name === tunName
+        ? undefined
+        : await readNumber(`/proc/sys/net/ipv4/conf/${name}/rp_filter`);
+      if (value !== undefined) filters[name] = value;
+    }
+  } catch {
+    // Hidden by a container or a unit: then there is nothing to say.
+  }
+  return filters;
+}
+
+async function readNumber(path: string): Promise<number | undefined> {
+  const text = await Deno.readTextFile(path).catch(() => "");
+  return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
+}
+
+/** Networks that are on or lead to other devices than `own`. */
+async function foreignNetworks(own: string): Promise<DoctorFacts["networks"]> {
+  const found = interfaceNetworks().filter(({ device }) => device !== own);
+  const text = await Deno.readTextFile("/proc/net/route").catch(() => "");
+  for (const line of text.split("\n").slice(1)) {
+    const [device, destination, , , , , , mask] = line.split("\t");
+    if (device === undefined || device === own || destination === undefined || mask === undefined) continue;
+    const prefix = [...hexAddress(mask)].reduce(
+      (sum, byte) => sum + byte.toString(2).replaceAll("0", "").length,
+      0,
+    );
+    found.push({ device, network: `${[...hexAddress(destination)].join(".")}/${prefix}` });
+  }
+  return found;
+}
+
+function interfaceNetworks(): { device: string; network: string }[] {
+  try {
+    return Deno.networkInterfaces()
+      .filter(({ name, address }) => name !== "lo" && IpAddress.parse(address) !== undefined)
+      .map(({ name, address, cidr }) => ({
+        device: name,
+        network: `${address}${cidr.slice(cidr.indexOf("/"))}`,
+      }));
+  } catch {
+    return [];
+  }
+}
+
+/** The bytes of an IPv4 address of /proc/net/route: hexadecimal, the last byte first. */
+function hexAddress(text: string): number[] {
+  return (text.match(/../g) ?? []).map((byte) => parseInt(byte, 16)).toReversed();
+}
+
+/** Programs that are clients, by the names that the kernel keeps of them (15 characters). */
+async function otherClients(): Promise<DoctorFacts["otherClients"]> {
+  const found: { name: string; pid: number }[] = [];
+  try {
+    for await (const { name } of Deno.readDir("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      const comm = (await Deno.readTextFile(`/proc/${name}/comm`).catch(() => "")).trim();
+      if (UPSTREAM_CLIENTS.some((client) => client.slice(0, 15) === comm)) {
+        found.push({ name: comm, pid: Number(name) });
+      }
+    }
+  } catch {
+    // Hidden from us.
+  }
+  const context = pathContext();
+  const own = pathsOf(context);
+  for (const paths of sessionPaths(context)) {
+    if (paths.sessionFile === own.sessionFile) continue;
+    const trace = await readSessionTrace(paths).catch(() => ({ type: "none" } as const));
+    if (trace.type === "alive") found.push({ name: "fz", pid: trace.record.pid });
+  }
+  return found;
+}
+
+async function askPortal(
+  apiUrl: string,
+): Promise<{ readonly failure?: string; readonly clockSkewMs?: number }> {
+  try {
+    const url = new URL(apiUrl.replace(/^ws/, "http"));
+    const before = Date.now();
+    // Any answer will do, also that there is nothing here.
+    const response = await fetch(url, { signal: AbortSignal.timeout(PORTAL_TIMEOUT_MS), redirect: "manual" });
+    await response.body?.cancel();
+    const now = (before + Date.now()) / 2;
+    const date = Date.parse(response.headers.get("date") ?? "");
+    // The header counts whole seconds.
+    return Number.isNaN(date) ? {} : { clockSkewMs: now - (date + 500) };
+  } catch (error) {
+    const { message, name } = error instanceof Error ? error : new Error(String(error));
+    return {
+      failure: name === "TimeoutError" ? "it does not answer" : message.replace(/^.*?: (?=[a-z])/, ""),
+    };
+  }
+}
+
+/** The innermost cause: what is around it only says that something failed. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return "it does not answer";
+  if (error.cause !== undefined) return reasonOf(error.cause);
+  return error.message.split(": ").at(-1)!.replace(/ \(os error \d+\)$/, "");
+}
+
+async function credentialFacts(path: string): Promise<DoctorFacts["credential"]> {
+  try {
+    return { path, exists: (await readTokenFile(path))?.trim() !== undefined, failure: undefined };
+  } catch (error) {
+    return { path, exists: true, failure: error instanceof Fault ? error.message : String(error) };
+  }
+}
+
+const DEFAULT_TUN_NAME = "fz0";
+const CAP_NET_ADMIN = 12n;
+const PORTAL_TIMEOUT_MS = 5000;
+const UPSTREAM_CLIENTS = ["firezone-headless-client", "firezone-client-tunnel", "firezone-client-gui"];

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { diagnose, type DoctorFacts, type Finding, worst } from "../../../lib/control/doctor.ts";
+
+const HEALTHY: DoctorFacts = {
+  os: "linux",
+  uid: 0,
+  tun: "usable",
+  hasNetAdmin: true,
+  tools: { ip: true },
+  dns: { control: "systemd-resolved", failure: undefined, resolvers: 1 },
+  rpFilter: { all: 0, default: 1, lo: 1, eth0: 0, wlan0: 2 },
+  bufferLimits: { receive: 8_388_608, send: 8_388_608 },
+  networks: [{ device: "eth0", network: "192.168.1.0/24" }, { device: "eth0", network: "0.0.0.0/0" }],
+  otherClients: [],
+  session: { state: "none", pid: undefined, leftovers: [] },
+  clockSkewMs: 900,
+  portal: { url: "wss://portal.test/", failure: undefined },
+  udp: { asked: 2, answered: 2 },
+  credential: { path: "/etc/dev.firezone.client/token", failure: undefined, exists: true },
+  settingsFailure: undefined,
+};
+
+function finding(facts: Partial<DoctorFacts>, check: string): Finding {
+  const found = diagnose({ ...HEALTHY, ...facts }).find((each) => each.check === check);
+  assert.ok(found, `no finding about ${check}`);
+  return found;
+}
+
+Deno.test("diagnose: finds nothing on a healthy machine", () => {
+  const findings = diagnose(HEALTHY);
+  assert.deepEqual(findings.filter(({ status }) => status !== "ok"), []);
+  assert.equal(worst(findings), undefined);
+  assert.ok(findings.length >= 13);
+});
+
+Deno.test("diagnose: names cause, code and fixing command of each problem", () => {
+  const table: [facts: Partial<DoctorFacts>, check: string, code: string, fix: RegExp][] = [
+    [{ tun: "missing" }, "tun", "tun", /modprobe tun/],
+    [{ tun: "denied", uid: 1000 }, "tun", "privilege", /sudo/],
+    [{ hasNetAdmin: false, uid: 1000 }, "privilege", "privilege", /sudo/],
+    [{ hasNetAdmin: false, uid: 0 }, "privilege", "privilege", /--cap-add NET_ADMIN/],
+    [{ tools: { ip: false } }, "tools", "unexpected", /iproute2/],
+    [
+      { dns: { control: "systemd-resolved", failure: "no resolvectl", resolvers: 1 } },
+      "dns",
+      "dns",
+      /dns-control/,
+    ],
+    [{ settingsFailure: "a.toml:3:1: what is this" }, "settings", "usage", /fz config path/],
+    [{ credential: { ...HEALTHY.credential, exists: false } }, "credential", "rejected", /fz sign-in/],
+    [
+      { credential: { ...HEALTHY.credential, failure: "mode 644" } },
+      "credential",
+      "rejected",
+      /chmod 600 \/etc/,
+    ],
+    [{ portal: { url: "wss://p/", failure: "refused" } }, "portal", "unreachable", /--origin/],
+    [{ clockSkewMs: -400_000 }, "clock", "unreachable", /set-ntp/],
+    [{ udp: { asked: 2, answered: 0 } }, "udp", "unreachable", /3478/],
+    [{ otherClients: [{ name: "firezone-headle", pid: 7 }] }, "clients", "tun", /kill 7/],
+    [{ otherClients: [{ name: "fz", pid: 7 }] }, "clients", "tun", /fz down/],
+  ];
+  for (const [facts, check, code, fix] of table) {
+    const found = finding(facts, check);
+    assert.equal(found.status, "problem", check);
+    assert.equal(found.code, code, check);
+    assert.match(found.fix ?? "", fix);
+    assert.equal(worst(diagnose({ ...HEALTHY, ...facts })), code);
+  }
+});
+
+Deno.test("diagnose: warns of what only may do harm, and such a machine still can run a session", () => {
+  const table: [facts: Partial<DoctorFacts>, check: string, message: RegExp][] = [
+    [{ dns: { control: "etc-resolv-conf", failure: undefined, resolvers: 0 } }, "dns", /no resolver/],
+    [{ rpFilter: { all: 1, eth0: 0 } }, "rp-filter", /strict on eth0$/],
+    [{ rpFilter: { all: 0, eth0: 1, eth1: 2 } }, "rp-filter", /strict on eth0$/],
+    [{ bufferLimits: { receive: 212_992, send: 8_388_608 } }, "buffers", /208 KiB/],
+    [{ clockSkewMs: 45_000 }, "clock", /45 s ahead/],
+    [{ udp: { asked: 3, answered: 1 } }, "udp", /2 of 3/],
+    [{ session: { state: "killed", pid: 9, leftovers: ["rule"] } }, "leftovers", /killed session/],
+    [{ session: { state: "none", pid: undefined, leftovers: ["rule"] } }, "leftovers", /killed session/],
+    [
+      {
+        networks: [{ device: "tailscale0", network: "100.101.102.103/32" }, {
+          device: "wt0",
+          network: "100.64.0.0/10",
+        }],
+      },
+      "overlap",
+      /tailscale0 \(Tailscale\), wt0 \(NetBird\)/,
+    ],
+  ];
+  for (const [facts, check, message] of table) {
+    const found = finding(facts, check);
+    assert.equal(found.status, "warning", check);
+    assert.match(found.message, message);
+    assert.equal(worst(diagnose({ ...HEALTHY, ...facts })), undefined);
+  }
+});
+
+Deno.test("diagnose: a loose filter on all interfaces beats a strict one on one", () => {
+  assert.equal(finding({ rpFilter: { all: 2, eth0: 1 } }, "rp-filter").status, "ok");
+});
+
+Deno.test("diagnose: default routes and neighbours of the range are no overlap", () => {
+  const networks = ["0.0.0.0/0", "100.63.255.0/24", "100.128.0.0/16", "::/0", "fe80::/64", "garbage"]
+    .map((network) => ({ device: "eth0", network }));
+  assert.equal(finding({ networks }, "overlap").status, "ok");
+});
+
+Deno.test("diagnose: the own session is no other client", () => {
+  const session = { state: "running", pid: 7, leftovers: [] } as const;
+  assert.equal(finding({ session, otherClients: [{ name: "fz", pid: 7 }] }, "clients").status, "ok");
+});
+
+Deno.test("diagnose: says nothing of what could not be seen", () => {
+  const findings = diagnose({
+    ...HEALTHY,
+    ...{ tun: undefined, hasNetAdmin: undefined, dns: undefined, clockSkewMs: undefined, portal: undefined },
+    ...{ rpFilter: {}, bufferLimits: { receive: undefined, send: undefined }, udp: undefined },
+  });
+  assert.deepEqual(
+    findings.filter(({ status }) => status !== "ok").map(({ check, status }) => [check, status]),
+    [
+      ["udp", "skipped"],
+    ],
+  );
+});
