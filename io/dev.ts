@@ -45,10 +45,11 @@ export async function startDev(config: DevConfig, log: Log): Promise<Dev> {
 /** Adds to `parts` what it has started, so that it can be stopped whatever happens next. */
 async function start(config: DevConfig, log: Log, adminSocket: string, parts: Part[]): Promise<Dev> {
   const { address } = config;
-  const tokens = { client: newToken(), gateway: newToken(), relay: newToken() };
+  const tokens = { client: newToken(), gateway: newToken(), relay: newToken(), service: newToken() };
+  const password = newPassword();
   const portal = await startPortal({
     listen: { host: `${address}`, port: config.port },
-    seed: seedFor(config.resources, tokens),
+    seed: seedFor(config.resources, tokens, password),
     adminSocket,
     connectInterval: 0,
     log,
@@ -92,6 +93,11 @@ async function start(config: DevConfig, log: Log, adminSocket: string, parts: Pa
     clientToken: tokens.client,
     gatewayToken: tokens.gateway,
     relayToken: tokens.relay,
+    serviceToken: tokens.service,
+    authBaseUrl: portal.url.replace(/^ws/, "http"),
+    accountSlug: ACCOUNT,
+    email: EMAIL,
+    password,
     resources: config.resources,
   };
   return { facts, ready: gateway.ready, done, stop };
@@ -104,21 +110,25 @@ async function stopAll(parts: readonly Part[]): Promise<void> {
 
 function seedFor(
   resources: readonly string[],
-  tokens: Readonly<Record<"client" | "gateway" | "relay", string>>,
+  tokens: Readonly<Record<"client" | "gateway" | "relay" | "service", string>>,
+  password: string,
 ): SeedInput {
   return {
-    account: { slug: "dev", name: "Development" },
+    account: { slug: ACCOUNT, name: "Development" },
     sites: [{ name: "Here" }],
-    actors: [{ name: "Dev" }],
+    actors: [{ name: "Dev", email: EMAIL, password }, { name: "ci", type: "service_account" }],
+    // "Everyone" is people only.
+    groups: [{ name: "Machines", members: ["ci"] }],
     resources: resources.map((target) => ({
       name: target,
       site: "Here",
       address: target,
       type: typeOf(target),
     })),
-    policies: resources.map((target) => ({ group: "Everyone", resource: target })),
+    policies: resources.flatMap((resource) => ["Everyone", "Machines"].map((group) => ({ group, resource }))),
     tokens: [
       { kind: "client", actor: "Dev", token: tokens.client },
+      { kind: "client", actor: "ci", token: tokens.service },
       { kind: "gateway", site: "Here", token: tokens.gateway },
       { kind: "relay", token: tokens.relay },
     ],
@@ -132,6 +142,17 @@ function typeOf(target: string): "dns" | "cidr" | "ip" {
   throw new Fault("usage", `Cannot make a resource of "${target}": it is no name, address or network`);
 }
 
+/** Four groups of four letters: easy to type off a screen, and too many to guess. */
+function newPassword(): string {
+  const letters = Array.from(systemRng.bytes(16), (byte) => LETTERS[byte % LETTERS.length]!).join("");
+  return letters.replace(/(.{4})(?=.)/g, "$1-");
+}
+
 function newToken(): string {
   return `dev-${toHex(systemRng.bytes(16))}`;
 }
+
+const ACCOUNT = "dev";
+const EMAIL = "dev@fz.test";
+/** 32 of them, none that looks like another. */
+const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";

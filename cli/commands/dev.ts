@@ -76,7 +76,22 @@ function printDevFacts(context: CliContext, facts: DevFacts): void {
     ["relay", facts.relay],
     ["admin socket", facts.adminSocket],
     ...facts.resources.map((target) => ["resource", target] as const),
+    ["e-mail", facts.email],
+    ["password", facts.password],
   ]);
-  context.stdout.write(`\nRun a client where ${new URL(facts.portalUrl).hostname} can be reached:\n\n`);
-  context.stdout.write(`  FIREZONE_TOKEN=${facts.clientToken} fz run --api-url ${facts.portalUrl}\n\n`);
+  const { portalUrl, authBaseUrl, accountSlug, clientToken, serviceToken } = facts;
+  context.stdout.write(`
+Run a client where ${new URL(portalUrl).hostname} can be reached:
+
+  FIREZONE_TOKEN=${clientToken} fz run --api-url ${portalUrl}
+
+or as a service account, for which no person signs in:
+
+  FIREZONE_TOKEN=${serviceToken} fz run --api-url ${portalUrl}
+
+or sign in with a browser, e-mail address and password first:
+
+  fz sign-in --api-url ${portalUrl} --auth-base-url ${authBaseUrl} --account-slug ${accountSlug}
+
+`);
 }

@@ -127,6 +127,13 @@ export interface DevFacts {
   readonly clientToken: string;
   readonly gatewayToken: string;
   readonly relayToken: string;
+  /** For a machine without a person: that of a service account. */
+  readonly serviceToken: string;
+  /** How the account's person signs in with a browser. */
+  readonly authBaseUrl: string;
+  readonly accountSlug: string;
+  readonly email: string;
+  readonly password: string;
   readonly resources: readonly string[];
 }
 

@@ -28,6 +28,15 @@ Deno.test("fz dev: prints all that a client on another host needs to reach a res
       "http://fz/v1/clients",
     ]);
     assert.match(clients, /client/);
+    const whoAmI = async (token: string) => {
+      const url = `${facts.authBaseUrl}/v1/whoami`;
+      return JSON.parse(await client.must(["curl", "-sS", "-H", `X-Authorization: Bearer ${token}`, url]));
+    };
+    assert.equal((await whoAmI(facts.clientToken)).actor.email, facts.email);
+    assert.equal((await whoAmI(facts.serviceToken)).actor.type, "service_account");
+    const signInUrl = `${facts.authBaseUrl}/${facts.accountSlug}?as=headless-client`;
+    assert.match(await client.must(["curl", "-sS", signInUrl]), /Sign in to Development/);
+    assert.match(facts.password, /^(\w{4}-){3}\w{4}$/);
     const before = performance.now();
     assert.equal((await running.stop(5000)).code, 0, running.describe());
     assert.equal((await server.stop(5000)).code, 0, server.describe());
