@@ -85,10 +85,9 @@ export function readRequest(name: RouteName, body: Uint8Array): Result<unknown, 
   const field = JSON.stringify(printable(v.getDotPath(issue) ?? "", MAX_SHOWN));
   // Not what was received: it may be a token.
   if (issue.received === "undefined") return wrong(`the field ${field} is missing`);
-  const expected = issue.type === "regex"
-    ? "does not have the form it must have"
-    : `is not ${issue.expected}`;
-  return wrong(`the field ${field} ${expected}`);
+  if (issue.type === "regex") return wrong(`the field ${field} does not have the form it must have`);
+  const measured = issue.type.endsWith("_length") ? `the length of ${field}` : `the field ${field}`;
+  return wrong(`${measured} is not ${issue.expected}`);
 }
 
 function refuse(
