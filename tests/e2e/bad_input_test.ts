@@ -105,7 +105,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** What may pass by itself: the client tries for fifteen seconds before it gives up. */
+/** What may pass by itself: a client that does not go on for ever tries for fifteen seconds. */
 const PATIENT_CASES: readonly Case[] = ([
   ["an unknown portal host", "wss://portal.nowhere.test", /name has no address/],
   ["a refused connection", "ws://127.0.0.1:1", /refused/],
@@ -114,7 +114,13 @@ const PATIENT_CASES: readonly Case[] = ([
   ["a portal that answers 404", "ws://127.0.0.1:9404", /404/],
   ["a portal that answers 503", "ws://127.0.0.1:9503", /503/],
   ["a web page in place of a portal", "ws://127.0.0.1:9200", /200/],
-] as const).map(([name, url, says]) => ({ name, args: [...CLIENT, url], env: TOKEN, code: 5, says }));
+] as const).map(([name, url, says]) => ({
+  name,
+  args: [...CLIENT, url, "--fail-fast"],
+  env: TOKEN,
+  code: 5,
+  says,
+}));
 
 Deno.test("fz: says what is wrong in one sentence, exits by cause, and changes nothing", (t) =>
   inLab(async (lab) => {
