@@ -22,6 +22,8 @@ export interface Fixture {
 export interface FixtureOptions extends Partial<Omit<ControlServerOptions, "limits" | "handlers">> {
   readonly handlers?: Partial<ControlHandlers>;
   readonly limits?: Partial<ControlLimits>;
+  /** Where the session keeps its things; a new folder, which is removed, if undefined. */
+  readonly folder?: string;
 }
 
 /** Runs `test` against a server and stops that. */
@@ -29,7 +31,7 @@ export async function withControl(
   options: FixtureOptions,
   test: (fixture: Fixture) => Promise<void>,
 ): Promise<void> {
-  const folder = Deno.makeTempDirSync({ prefix: "fz-control-" });
+  const folder = options.folder ?? Deno.makeTempDirSync({ prefix: "fz-control-" });
   Deno.chmodSync(folder, 0o755);
   const context: PathContext = {
     os: "linux",
@@ -37,7 +39,7 @@ export async function withControl(
     env: (name) => name === "FZ_RUNTIME_DIR" ? `${folder}/run` : undefined,
   };
   const paths = pathsOf(context);
-  const { handlers = {}, ...rest } = options;
+  const { handlers = {}, folder: given, ...rest } = options;
   const server = await serveControl({
     checkAnswers: true,
     log: silentLog,
@@ -58,7 +60,7 @@ export async function withControl(
     });
   } finally {
     await stop();
-    Deno.removeSync(folder, { recursive: true });
+    if (given === undefined) Deno.removeSync(folder, { recursive: true });
   }
 }
 
