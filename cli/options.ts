@@ -143,10 +143,19 @@ export function valueParser<T>(kind: ValueKind<T>): ValueParser<"sync", T> {
       unknown
     > as never;
   }
-  return custom<T>(kind.metavar, (input) => {
-    const read = kind.read(input);
-    return read.ok ? read.value : message`${text(read.reason)}.`;
-  });
+  return {
+    mode: "sync",
+    metavar: kind.metavar as "VALUE",
+    // Stands for a value while Optique looks ahead; never reaches a command.
+    placeholder: undefined as T,
+    parse(input): ValueParserResult<T> {
+      const read = kind.read(input);
+      return read.ok
+        ? { success: true, value: read.value }
+        : { success: false, error: message`${text(read.reason)}.` };
+    },
+    format: (value) => plainText(kind.plain(value)),
+  };
 }
 
 /** A duration such as "30s" or "1h 30m". */

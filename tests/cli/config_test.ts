@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { run } from "../../cli/mod.ts";
+import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
+import { fakeContext, type FakeOptions } from "./fake_context.ts";
+import { fakeProfiles } from "./fake_profiles.ts";
+
+type Given = Readonly<Record<string, string>>;
+
+async function fz(args: readonly string[], texts: Given = {}, options: FakeOptions = {}) {
+  const profiles = fakeProfiles(texts);
+  const context = fakeContext({
+    ...options,
+    host: { profiles: () => Promise.resolve(profiles), ...options.host },
+  });
+  const code = await run(args, context);
+  return { code, ...context.written, calls: context.calls, texts: profiles.texts };
+}
+
+Deno.test("fz config show: prints every setting once, with its key", async () => {
+  const { code, stdout, stderr } = await fz(["config", "show"]);
+  assert.equal(code, 0);
+  const keys = stdout.trimEnd().split("\n").map((line) => line.split(" ")[0]);
+  assert.deepEqual(keys, SETTING_NAMES.map((name) => SETTINGS[name].key));
+  assert.equal(stderr, "");
+});
+
+Deno.test("fz config show --origin: tells flag, variable, place in the profile and default", async () => {
+  const { stdout } = await fz(
+    ["config", "show", "--origin", "--flow-logs", "--disable-resource", "a,b", "--disable-resource", "c"],
+    { default: '# x\nname = "box"\nid = "me"\nflow-logs = false\n' },
+    { env: { FZ_ID: "you", FIREZONE_ID: "him", LOG_DIR: "/logs" } },
+  );
+  assert.match(stdout, /^name +box +\/config\/profiles\/default\.toml:2$/m);
+  assert.match(stdout, /^id +you +FZ_ID$/m);
+  assert.match(stdout, /^flow-logs +true +--flow-logs$/m);
+  assert.match(stdout, /^disabled-resources +a,b,c +--disable-resource$/m);
+  assert.match(stdout, /^log-dir +\/logs +LOG_DIR$/m);
+  assert.match(stdout, /^log-filter +info +default$/m);
+  assert.match(stdout, /^token-path +\/etc\/dev\.firezone\.client\/token +default$/m);
+});
+
+Deno.test("fz config show --json: is one document with values and origins", async () => {
+  const { stdout } = await fz(["config", "show", "--json", "--profile", "work"], {
+    work: 'max-partition-time = "90s"\nlisten = "[::1]:8080"\ndisabled-resources = ["a"]\ninternet = true\n',
+  });
+  const document = JSON.parse(stdout);
+  assert.equal(document.schema, 1);
+  assert.equal(document.profile, "work");
+  assert.equal(document.path, "/config/profiles/work.toml");
+  assert.deepEqual(Object.keys(document.settings), SETTING_NAMES.map((name) => SETTINGS[name].key));
+  const place = (line: number) => ({ type: "profile", path: "/config/profiles/work.toml", line });
+  assert.deepEqual(document.settings["max-partition-time"], { value: "1m 30s", origin: place(1) });
+  assert.deepEqual(document.settings.listen, { value: "[::1]:8080", origin: place(2) });
+  assert.deepEqual(document.settings["disabled-resources"], { value: ["a"], origin: place(3) });
+  assert.deepEqual(document.settings.internet, { value: true, origin: place(4) });
+  assert.deepEqual(document.settings.name, { value: null, origin: { type: "default" } });
+  assert.equal(document.settings["token-path"].value, "/config/profiles/work.token");
+});
+
+Deno.test("fz config: each setting goes the whole way from its key to fz config get and back", async (t) => {
+  const values: Readonly<Record<string, string>> = {
+    "api-url": "wss://x.test/",
+    "token-path": "/run/token",
+    "dns-control": "disabled",
+    "internet": "true",
+    "tun-name": "tun7",
+    "max-partition-time": "1h 30m",
+    "fail-fast": "true",
+    "listen": "127.0.0.1:8080",
+    "inc-buf": "true",
+    "flow-logs": "true",
+    "log-format": "json",
+    "log-dir": "/var/log/fz",
+    "auth-base-url": "https://x.test",
+    "account-slug": "acme",
+  };
+  for (const name of SETTING_NAMES) {
+    const { key } = SETTINGS[name];
+    await t.step(key, async () => {
+      const value = values[key] ?? "some, words";
+      const changed = await fz(["config", "set", key, value], { default: "# mine\n" });
+      assert.equal(changed.code, 0, changed.stderr);
+      assert.equal(changed.stdout, "");
+      assert.match(changed.stderr, new RegExp(`^fz: "${key}" is now `));
+      const text = changed.texts.get("default")!;
+      assert.ok(text.startsWith(`# mine\n${key} = `), text);
+      const got = await fz(["config", "get", key], { default: text });
+      assert.equal(got.stdout, `${SETTINGS[name].kind.type === "list" ? "some,words" : value}\n`);
+      const unset = await fz(["config", "unset", key], { default: text });
+      assert.equal(unset.texts.get("default"), "# mine\n");
+    });
+  }
+});
+
+Deno.test("fz config get: prints nothing where there is no value, and a document with --json", async () => {
+  assert.deepEqual(await fz(["config", "get", "name"]).then(({ code, stdout }) => [code, stdout]), [0, ""]);
+  const { stdout } = await fz(["config", "get", "name", "--json"], {}, { env: { FIREZONE_NAME: "box" } });
+  assert.deepEqual(JSON.parse(stdout), {
+    schema: 1,
+    key: "name",
+    value: "box",
+    origin: { type: "variable", variable: "FIREZONE_NAME" },
+  });
+});
+
+Deno.test("fz config set: says what keeps the new value from counting here", async () => {
+  const profiles = { ...fakeProfiles({}), running: () => Promise.resolve("default") };
+  const { stderr } = await fz(["config", "set", "name", "box"], {}, {
+    env: { FIREZONE_NAME: "other" },
+    host: { profiles: () => Promise.resolve(profiles) },
+  });
+  assert.match(stderr, /FIREZONE_NAME is set and wins/);
+  assert.match(stderr, /running session takes it up when it starts again/);
+});
+
+Deno.test("fz config set --json: is one document", async () => {
+  const { stdout, stderr } = await fz(["config", "set", "disabled-resources", "a b", "c", "--json"]);
+  assert.deepEqual(JSON.parse(stdout), {
+    schema: 1,
+    profile: "default",
+    path: "/config/profiles/default.toml",
+    key: "disabled-resources",
+    value: ["a b", "c"],
+  });
+  assert.equal(stderr, "");
+});
+
+Deno.test("fz config: wrong words are told with the way out, and exit 2", async (t) => {
+  const table: [args: string[], message: RegExp, env?: Given][] = [
+    [["config", "set", "api-ulr", "x"], /unknown setting "api-ulr", did you mean "api-url"\?/],
+    [["config", "set", "token", "s3cret"], /unknown setting "token"/],
+    [["config", "set", "inc-buf", "maybe"], /Cannot set "inc-buf": "maybe" is neither/],
+    [["config", "set", "name", "a", "b"], /Cannot set "name": it takes one value/],
+    [["config", "set", "name", ""], /Cannot set "name": it is empty/],
+    [["config", "set", "name"], /VALUE|argument/i],
+    [["config", "get"], /KEY|argument/i],
+    [["config", "shwo"], /Did you mean "config show"\?/],
+    [["config", "get", "name", "--profile", "nobody"], /Cannot use the profile "nobody": there is none/],
+    [["config", "set", "name", "x", "--profile", "wrk"], /there is none\. Did you mean "work"\?/],
+    [["config", "show"], /Cannot use the variable FZ_LISTEN: "80" is not an address/, { FZ_LISTEN: "80" }],
+    [["config", "show"], /variable FZ_PROFILE: "\.\.\/x" is not a profile's name/, { FZ_PROFILE: "../x" }],
+    [["config", "show", "--listen", "80"], /--listen: "80" is not an address/],
+  ];
+  for (const [args, message, env = {}] of table) {
+    await t.step(args.join(" "), async () => {
+      const { code, stdout, stderr, texts } = await fz(args, { work: "" }, { env });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, message);
+      assert.equal(stdout, "");
+      assert.deepEqual([...texts.values()], ["", ""]);
+    });
+  }
+});
+
+Deno.test("fz config path: prints the file and nothing else, also of a profile that is not there yet", async () => {
+  assert.equal((await fz(["config", "path"])).stdout, "/config/profiles/default.toml\n");
+  assert.equal((await fz(["config", "path", "--profile", "new"])).stdout, "/config/profiles/new.toml\n");
+  const { stdout } = await fz(["config", "path", "--json"], { work: "" }, { env: { FZ_PROFILE: "work" } });
+  assert.equal(JSON.parse(stdout).path, "/config/profiles/work.toml");
+});
+
+Deno.test("fz run: takes settings from the profile, and what is stronger from elsewhere", async () => {
+  const work = 'api-url = "wss://work.test/"\nname = "from-profile"\nid = "from-profile"\nflow-logs = true\n';
+  const { code, calls, stderr } = await fz(
+    ["run", "--check", "--profile", "work", "--firezone-name", "from-flag", "--no-flow-logs"],
+    { work },
+    { env: { FIREZONE_TOKEN: "t0ken", FIREZONE_ID: "from-env" } },
+  );
+  assert.equal(code, 0, stderr);
+  const [, config] = calls[0] as [string, Readonly<Record<string, unknown>>];
+  assert.equal(config.apiUrl, "wss://work.test/");
+  assert.equal(config.name, "from-flag");
+  assert.equal(config.id, "from-env");
+  assert.equal(config.flowLogs, false);
+});
+
+Deno.test("fz run: the profile of --profile beats FZ_PROFILE beats the current one", async () => {
+  const texts = { a: 'name = "a"\n', b: 'name = "b"\n' };
+  const nameOf = async (args: string[], env: Given) => {
+    const { calls } = await fz(["run", "--check", ...args], texts, {
+      env: { FIREZONE_TOKEN: "t0ken", ...env },
+    });
+    return (calls[0]?.[1] as { name: string | undefined }).name;
+  };
+  assert.equal(await nameOf([], {}), undefined);
+  assert.equal(await nameOf([], { FZ_PROFILE: "" }), undefined);
+  assert.equal(await nameOf([], { FZ_PROFILE: "a" }), "a");
+  assert.equal(await nameOf(["--profile", "b"], { FZ_PROFILE: "a" }), "b");
+});
