@@ -7,6 +7,8 @@ import type { ChannelEvent } from "../../lib/channel/client.ts";
 import { Browser } from "./support/browser.ts";
 import { eventually } from "./support/on_network.ts";
 
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+
 /** Where the pictures of the pages go, if somebody wants to look at them. */
 const PICTURES = Deno.env.get("FZ_PICTURES");
 
@@ -79,11 +81,48 @@ Deno.test("sign-in page: a person with a browser gets a token, and a client is l
     await t.step("the token lets a client in", async () => {
       assert.equal(await initOf(server.url, token), "Ada Lovelace");
     });
+    await t.step("fz sign-in takes the token, fz whoami tells whose it is, fz sign-out ends it", async () => {
+      const folder = await Deno.makeTempDir();
+      const run = (args: readonly string[], input = "") => runFz(folder, server.url, args, input);
+      await run(["sign-in", "--token-stdin"], `${token}\n`);
+      const { account, actor } = JSON.parse(await run(["whoami", "--json"]));
+      assert.deepEqual([account.slug, actor.email], ["acme", "ada@corp.example"]);
+      await run(["sign-out", "--force"]);
+      await assert.rejects(initOf(server.url, token), /invalid_token/);
+      await Deno.remove(folder, { recursive: true });
+    });
   } finally {
     await browser.close();
     await server.stop();
   }
 });
+
+/** Runs fz with all its files below `folder` and returns what it prints; it must succeed. */
+async function runFz(
+  folder: string,
+  portal: string,
+  args: readonly string[],
+  input: string,
+): Promise<string> {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", MAIN, ...args],
+    env: {
+      FZ_RUNTIME_DIR: `${folder}/run`,
+      FZ_CONFIG_DIR: `${folder}/config`,
+      FZ_STATE_DIR: `${folder}/state`,
+      FIREZONE_API_URL: portal,
+    },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = process.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await process.output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
 
 /** Connects a client with `token` and returns as whom the portal greets it. */
 async function initOf(url: string, token: string): Promise<string> {
