@@ -21,8 +21,15 @@ export const COMMANDS: readonly Entry[] = [
   at("Daily use", "down", async () => (await import("./commands/down.ts")).downCommand),
   at("Daily use", "run", async () => (await import("./commands/run.ts")).runCommand),
 
+  at("See and steer", "wait", async () => (await import("./commands/wait.ts")).waitCommand),
+  at("See and steer", "ping", async () => (await import("./commands/ping.ts")).pingCommand),
+  at("See and steer", "explain", async () => (await import("./commands/explain.ts")).explainCommand),
+  at("See and steer", "dns", async () => (await import("./commands/dns/dns.ts")).dnsCommand),
   at("See and steer", "log", async () => (await import("./commands/log/log.ts")).logCommand),
   at("See and steer", "capture", async () => (await import("./commands/capture.ts")).captureCommand),
+
+  at("Access", "resource", async () => (await import("./commands/resource/resource.ts")).resourceCommand),
+  at("Access", "internet", async () => (await import("./commands/internet.ts")).internetCommand),
 
   at("Set up", "cleanup", async () => (await import("./commands/cleanup.ts")).cleanupCommand),
   at("See and steer", "doctor", async () => (await import("./commands/doctor.ts")).doctorCommand),

@@ -1,0 +1,69 @@
+/** `fz internet`: whether all other traffic goes through the tunnel, too. */
+
+import { object } from "@optique/core/constructs";
+import { type Message, message } from "@optique/core/message";
+import type { StatusDocument } from "../../lib/control/api.ts";
+import { type Command, defineCommand, defineGroup } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { EXIT_OK } from "../exit.ts";
+import { plainFlag } from "../options.ts";
+import { printJson } from "../output.ts";
+
+type Internet = StatusDocument["internet"];
+
+const jsonOption = () => plainFlag(["--json"], { description: message`Print one JSON document.` });
+
+const statusCommand = defineCommand({
+  name: "status",
+  brief: message`Tell whether all traffic goes through the tunnel.`,
+  description: message`Tells whether the Internet resource is there and used.`,
+  options: () => object({ json: jsonOption() }),
+  async run({ json }, context) {
+    const control = await context.host.control("read");
+    const { internet } = await control.ask("status", {});
+    return print(internet, json, context);
+  },
+});
+
+export const internetCommand = defineGroup({
+  name: "internet",
+  brief: message`Send all traffic through the tunnel, or only that for resources.`,
+  description:
+    message`Switches the Internet resource: with it, traffic that no other resource is for leaves by a gateway. It has to be \
+allowed by policy.`,
+  default: statusCommand,
+  commands: [
+    statusCommand,
+    switchCommand("on", message`Send all traffic through the tunnel.`),
+    switchCommand("off", message`Send only traffic for resources through the tunnel.`),
+  ],
+});
+
+/** Returns where full tunnel stands, in a sentence. */
+export function describeInternet({ available, wanted, active }: Internet): string {
+  if (active) return "on: all traffic goes through the tunnel";
+  if (wanted) return "on, but not in use: policy gives this device no Internet resource";
+  return available
+    ? "off: only traffic for resources goes through the tunnel"
+    : "off: policy gives this device no Internet resource";
+}
+
+function switchCommand(name: "on" | "off", brief: Message): Command {
+  return defineCommand({
+    name,
+    brief,
+    description: brief,
+    options: () => object({ json: jsonOption() }),
+    async run({ json }, context) {
+      const control = await context.host.control("change");
+      const { internet } = await control.ask("setInternet", { active: name === "on" });
+      return print(internet, json, context);
+    },
+  });
+}
+
+function print(internet: Internet, json: boolean, context: CliContext): number {
+  if (json) printJson(context, { internet });
+  else context.stdout.write(`${describeInternet(internet)}\n`);
+  return EXIT_OK;
+}

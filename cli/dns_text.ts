@@ -1,0 +1,59 @@
+/** DNS in words. */
+
+import type { DnsAnswerDocument, DnsDocument } from "../lib/control/api.ts";
+import { formatMs } from "./format.ts";
+import { renderTable } from "./table.ts";
+
+/** Returns who answers names, label by label. */
+export function dnsFacts(dns: DnsDocument): readonly (readonly [label: string, value: string])[] {
+  const facts: (readonly [string, string])[] = [["Names come by", CONTROLS[dns.control]]];
+  for (const { address, upstream } of dns.sentinels) facts.push(["Server", `${address}, asks ${upstream}`]);
+  if (dns.sentinels.length === 0) facts.push(["Server", "none: there is nobody to ask for other names"]);
+  if (dns.systemResolvers.length > 0) facts.push(["This machine's own", dns.systemResolvers.join(", ")]);
+  if (dns.searchDomain !== undefined) facts.push(["Search domain", dns.searchDomain]);
+  for (const { pattern, resource } of dns.intercepted) {
+    facts.push(["Answered here", pattern === resource ? pattern : `${pattern} (${resource})`]);
+  }
+  const counts = Object.entries(dns.answered).filter(([, count]) => count > 0)
+    .map(([source, count]) => `${count} ${SOURCES.get(source) ?? source}`);
+  facts.push(["Answered", counts.length === 0 ? "nothing yet" : counts.join(", ")]);
+  facts.push(["Cached", String(dns.cacheEntries)]);
+  return facts;
+}
+
+/** Returns an answer: the records, and who gave them. */
+export function answerLines(answer: Omit<DnsAnswerDocument, "schema">): string[] {
+  const { answers, rcode, source, resource, ms } = answer;
+  const records = renderTable(
+    [{ title: "" }, { title: "", align: "right" }, { title: "" }, { title: "" }],
+    answers.map(({ name, type, ttl, data }) => [name, String(ttl), type, data]),
+    { isBare: true },
+  );
+  const head = answers.length > 0 ? records : [rcode === "NOERROR" ? "no records of that type" : rcode];
+  const who = resource === undefined ? SOURCES.get(source) ?? `by ${source}` : whoAnswered(source, resource);
+  return [...head, `answered ${who} in ${formatMs(ms)}`];
+}
+
+function whoAnswered(source: string, resource: string): string {
+  const how = source === "site"
+    ? ", asked at its site"
+    : source === "device-pool"
+    ? ", asked of the portal"
+    : "";
+  return `by resource "${resource}"${how}`;
+}
+
+const CONTROLS: Readonly<Record<DnsDocument["control"], string>> = {
+  "disabled": "nothing: this machine's DNS is left alone",
+  "etc-resolv-conf": "/etc/resolv.conf",
+  "systemd-resolved": "systemd-resolved",
+};
+
+const SOURCES: ReadonlyMap<string, string> = new Map([
+  ["resource", "for resources"],
+  ["site", "at sites"],
+  ["cache", "from the cache"],
+  ["upstream", "by upstream servers"],
+  ["device-pool", "for device pools"],
+  ["nobody", "by nobody"],
+]);
