@@ -189,10 +189,7 @@ async function askPortal(
     // The header counts whole seconds.
     return Number.isNaN(date) ? {} : { clockSkewMs: now - (date + 500) };
   } catch (error) {
-    const { message, name } = error instanceof Error ? error : new Error(String(error));
-    return {
-      failure: name === "TimeoutError" ? "it does not answer" : message.replace(/^.*?: (?=[a-z])/, ""),
-    };
+    return { failure: reasonOf(error) };
   }
 }
 
