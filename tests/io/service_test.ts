@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import * as v from "valibot";
+import type { Client } from "../../io/client.ts";
+import { type EngineHooks, Service } from "../../io/service/service.ts";
+import { serviceHandlers } from "../../io/service/handlers.ts";
+import { Lifetime } from "../../io/lifetime.ts";
+import { Fault } from "../../lib/base/fault.ts";
+import { silentLog } from "../../lib/base/log.ts";
+import type { ChannelTrouble } from "../../lib/channel/client.ts";
+import type { ClientStatus, ResourceStatus } from "../../lib/client/status.ts";
+import { HealthDocument, type SessionEvent, StatusDocument } from "../../lib/control/api.ts";
+import type { ClientConfig } from "../../lib/control/config.ts";
+import type { RunEvent } from "../../lib/control/event.ts";
+
+const CONFIG: Omit<ClientConfig, "token"> = {
+  apiUrl: "wss://portal.test/",
+  name: "box",
+  id: undefined,
+  maxPartitionTime: undefined,
+  failFast: false,
+  dnsControl: "disabled",
+  internetResource: false,
+  tunName: undefined,
+  increaseBuffers: false,
+  flowLogs: false,
+};
+
+/** An engine whose life the test decides. */
+class FakeEngine {
+  readonly config: ClientConfig;
+  readonly hooks: EngineHooks;
+  readonly life = new Lifetime("client", () => Promise.resolve());
+  trouble: ChannelTrouble | undefined;
+  resources: ResourceStatus[] = [];
+  readonly disabled: string[][] = [];
+  readonly internet: boolean[] = [];
+  resets = 0;
+
+  constructor(config: ClientConfig, hooks: EngineHooks) {
+    this.config = config;
+    this.hooks = hooks;
+  }
+
+  get ready(): Promise<void> {
+    return this.life.ready;
+  }
+
+  get done(): Promise<void> {
+    return this.life.done;
+  }
+
+  status(): ClientStatus {
+    return {
+      isPortalJoined: this.trouble === undefined,
+      interface: undefined,
+      internet: { isAvailable: false, isWanted: false, isActive: false },
+      dns: { sentinels: [], answered: {}, inFlight: 0, cacheEntries: 0 } as unknown as ClientStatus["dns"],
+      resources: this.resources,
+      gateways: [],
+      relays: [],
+      drops: {},
+    };
+  }
+
+  facts() {
+    return {
+      deviceName: "box",
+      deviceId: "id",
+      tunName: "fz0",
+      mtu: 1280,
+      dnsControl: "disabled",
+      resolvers: [],
+    } as const;
+  }
+
+  setDisabledResources(ids: Iterable<string>): void {
+    this.disabled.push([...ids]);
+  }
+
+  setInternetResource(active: boolean): void {
+    this.internet.push(active);
+  }
+
+  reset(): void {
+    this.resets++;
+  }
+
+  stop(): Promise<void> {
+    return this.life.end();
+  }
+
+  fail(code: Fault["code"]): Promise<void> {
+    return this.life.end(new Fault(code, `it is ${code}`));
+  }
+}
+
+function setUp(options: Partial<ConstructorParameters<typeof Service>[0]> = {}) {
+  const engines: FakeEngine[] = [];
+  const events: RunEvent[] = [];
+  const service = new Service({
+    profile: "default",
+    config: CONFIG,
+    disabledResources: [],
+    waitsForCredential: true,
+    log: silentLog,
+    startEngine: (config, hooks) => {
+      const engine = new FakeEngine(config, hooks);
+      engines.push(engine);
+      return Promise.resolve(engine as unknown as Client);
+    },
+    checkEngine: () => Promise.resolve(),
+    events: (event) => events.push(event),
+    ...options,
+  });
+  const states = () =>
+    events.flatMap((event) =>
+      event.event === "state-changed" ? [`${event.state} ${event.problem?.code ?? ""}`.trim()] : []
+    );
+  return { service, engines, events, states };
+}
+
+/** Lets everything happen that has no reason to wait. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+function resource(id: string, name: string): ResourceStatus {
+  return {
+    id,
+    name,
+    type: "dns",
+    address: "a.test",
+    addressDescription: undefined,
+    ipStack: "dual",
+    filters: [],
+    sites: [],
+    devices: [],
+    state: "unknown",
+    isActive: true,
+    access: "none",
+    gatewayId: undefined,
+    denial: undefined,
+    warning: undefined,
+  } as ResourceStatus;
+}
+
+Deno.test("Service: goes from connecting to connected, degraded and back, and stops", async () => {
+  const { service, engines, events, states } = setUp();
+  await service.start("token");
+  assert.equal(engines[0]!.config.token, "token");
+  assert.equal(service.state, "connecting");
+  engines[0]!.life.becomeReady();
+  await service.ready;
+  assert.equal(service.state, "connected");
+  engines[0]!.trouble = { reason: "gone", status: undefined, retryAt: Infinity };
+  engines[0]!.hooks.onPortal();
+  assert.equal(service.state, "degraded");
+  engines[0]!.trouble = undefined;
+  engines[0]!.hooks.onPortal();
+  await service.stop();
+  await service.done;
+  assert.deepEqual(states(), ["connecting", "connected", "degraded unreachable", "connected", "stopping"]);
+  assert.deepEqual(events.slice(-2).map(({ event }) => event), ["stopping", "stopped"]);
+});
+
+Deno.test("Service: says why the portal is away before it was ever there", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  engines[0]!.trouble = {
+    reason: "connection refused",
+    status: undefined,
+    retryAt: performance.now() + 5000,
+  };
+  engines[0]!.hooks.onPortal();
+  const document = service.status();
+  assert.equal(document.state, "connecting");
+  assert.equal(document.problem?.code, "unreachable");
+  assert.match(document.problem?.message ?? "", /connection refused/);
+  assert.ok(Date.parse(document.retryAt!) > Date.now());
+  assert.ok(v.is(StatusDocument, JSON.parse(JSON.stringify(document))));
+  await service.stop();
+});
+
+Deno.test("Service: waits for a credential where there is none, and connects with it", async () => {
+  const { service, engines, states } = setUp();
+  await service.start(undefined);
+  assert.equal(service.state, "signed-out");
+  assert.equal(service.problem?.code, "rejected");
+  assert.equal(service.status().problem?.next, "Run `fz sign-in`.");
+  await service.useCredential("fresh");
+  engines[0]!.life.becomeReady();
+  await service.ready;
+  assert.equal(engines[0]!.config.token, "fresh");
+  assert.equal(service.problem, undefined);
+  assert.deepEqual(states(), ["signed-out rejected", "connecting", "connected"]);
+  await service.stop();
+});
+
+Deno.test("Service: outlives a dead credential, and another one revives it", async (t) => {
+  for (const code of ["rejected", "expired"] as const) {
+    await t.step(code, async () => {
+      const { service, engines, events } = setUp();
+      await service.start("old");
+      engines[0]!.life.becomeReady();
+      await engines[0]!.fail(code);
+      await settle();
+      assert.equal(service.state, "signed-out");
+      assert.equal(service.problem?.code, code);
+      assert.equal(service.engine, undefined);
+      await service.useCredential("new");
+      assert.equal(engines.length, 2);
+      engines[1]!.life.becomeReady();
+      await settle();
+      assert.equal(service.state, "connected");
+      assert.ok(!events.some(({ event }) => event === "stopped"));
+      await service.stop();
+    });
+  }
+});
+
+Deno.test("Service: ends with a dead credential where nobody brings another one", async () => {
+  const { service, engines } = setUp({ waitsForCredential: false });
+  await service.start("old");
+  await engines[0]!.fail("expired");
+  await assert.rejects(service.done, (error) => error instanceof Fault && error.code === "expired");
+});
+
+Deno.test("Service: ends with every other failure of the engine", async (t) => {
+  for (const code of ["unreachable", "tun", "dns", "privilege", "unexpected"] as const) {
+    await t.step(code, async () => {
+      const { service, engines } = setUp();
+      await service.start("token");
+      await engines[0]!.fail(code);
+      await assert.rejects(service.done, (error) => error instanceof Fault && error.code === code);
+    });
+  }
+});
+
+Deno.test("Service: tells what keeps an engine from starting, with a token and without", async () => {
+  const broken = () => Promise.reject(new Fault("privilege", "Cannot make a TUN device"));
+  const { service } = setUp({ startEngine: broken });
+  await assert.rejects(service.start("token"), /TUN device/);
+  const { service: other } = setUp({ checkEngine: broken });
+  await assert.rejects(other.start(undefined), /TUN device/);
+});
+
+Deno.test("Service: ends when the engine of a new credential does not start", async () => {
+  const { service } = setUp({
+    startEngine: () => Promise.reject(new Fault("tun", "Cannot open TUN device")),
+  });
+  await service.start(undefined);
+  await assert.rejects(service.useCredential("new"), /TUN device/);
+  await assert.rejects(service.done, /TUN device/);
+});
+
+Deno.test("Service: replaces a living engine, one after the other", async () => {
+  const { service, engines } = setUp();
+  await service.start("one");
+  await Promise.all([service.useCredential("two"), service.useCredential("three")]);
+  assert.deepEqual(engines.map(({ config }) => config.token), ["one", "two", "three"]);
+  assert.deepEqual(engines.map(({ life }) => life.isEnding), [true, true, false]);
+  assert.notEqual(service.state, "signed-out");
+  await service.stop();
+  assert.ok(engines[2]!.life.isEnding);
+  await assert.rejects(service.useCredential("four"), /is ending/);
+});
+
+Deno.test("Service.follow: begins with the status, goes on with what happens, and ends with the session", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  const stream = service.follow(new AbortController().signal);
+  engines[0]!.hooks.events({ event: "portal-connected" });
+  engines[0]!.hooks.events({ event: "stopped" });
+  await service.stop();
+  const heard: SessionEvent[] = [];
+  for await (const event of stream) heard.push(event);
+  assert.deepEqual(
+    heard.map(({ event }) => event),
+    ["status", "portal-connected", "state-changed", "stopping", "stopped"],
+  );
+  assert.equal(heard[0]!.state, "connecting");
+});
+
+Deno.test("Service: keeps resources out of the tunnel by name or id, also after a new sign-in", async () => {
+  const { service, engines } = setUp({ disabledResources: ["web"] });
+  await service.start("token");
+  engines[0]!.resources = [resource("1", "web"), resource("2", "db")];
+  engines[0]!.hooks.events({ event: "resources-changed" });
+  engines[0]!.hooks.events({ event: "resources-changed" });
+  assert.deepEqual(engines[0]!.disabled, [["1"]]);
+  service.setResource("2", false);
+  service.setResource("web", true);
+  assert.deepEqual(engines[0]!.disabled, [["1"], ["1", "2"], ["2"]]);
+  assert.throws(
+    () => service.setResource("none", false),
+    (error) => error instanceof Fault && error.code === "unknown-resource",
+  );
+  await service.useCredential("other");
+  engines[1]!.resources = engines[0]!.resources;
+  engines[1]!.hooks.events({ event: "resources-changed" });
+  assert.deepEqual(engines[1]!.disabled, [["2"]]);
+  await service.stop();
+});
+
+Deno.test("Service.setInternet: holds for the engines that follow", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  service.setInternet(true);
+  assert.deepEqual(engines[0]!.internet, [true]);
+  await service.useCredential("other");
+  assert.equal(engines[1]!.config.internetResource, true);
+  await service.stop();
+});
+
+Deno.test("serviceHandlers: answer by the schema, and say why not while nobody is signed in", async () => {
+  const { service, engines } = setUp();
+  await service.start(undefined);
+  const handlers = serviceHandlers(service);
+  assert.deepEqual(await handlers.health({}), {
+    schema: 1,
+    live: true,
+    ready: false,
+    state: "signed-out",
+    problem: service.problem,
+  });
+  assert.ok(v.is(HealthDocument, await handlers.health({})));
+  for (const ask of [() => handlers.dns({}), () => handlers.reset({})]) {
+    await assert.rejects(
+      async () => await ask(),
+      (error) => error instanceof Fault && error.code === "rejected" && error.next === "Run `fz sign-in`.",
+    );
+  }
+  await handlers.credential({ token: "fresh" });
+  engines[0]!.life.becomeReady();
+  await service.ready;
+  await handlers.reset({});
+  assert.equal(engines[0]!.resets, 1);
+  assert.equal((await handlers.health({})).ready, true);
+  await handlers.stop({});
+  await service.done;
+});
