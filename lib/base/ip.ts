@@ -3,7 +3,7 @@
  * and for comparison, cheap enough to be made from a packet's bytes on the data path.
  */
 
-import ipaddr from "ipaddr.js";
+import { formatAddress, parseAddress } from "./ip_text.ts";
 
 /** The version of IP. */
 export type Family = 4 | 6;
@@ -44,9 +44,8 @@ export class IpAddress {
 
   /** Returns the address that `text` denotes, or undefined. No brackets, no prefix length, no scope. */
   static parse(text: string): IpAddress | undefined {
-    if (text.includes("%")) return undefined;
-    if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) return undefined;
-    return new IpAddress(Uint8Array.from(ipaddr.parse(text).toByteArray()));
+    const bytes = parseAddress(text);
+    return bytes === undefined ? undefined : new IpAddress(bytes);
   }
 
   /** Returns the address that `text` denotes; for literals in code and for text that was checked before. */
@@ -92,7 +91,7 @@ export class IpAddress {
 
   /** Returns the canonical text: dotted quad, or RFC 5952. */
   toString(): string {
-    return ipaddr.fromByteArray(Array.from(this.bytes)).toString();
+    return formatAddress(this.bytes);
   }
 
   toJSON(): string {
