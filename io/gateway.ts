@@ -196,7 +196,9 @@ class RunningGateway implements Gateway {
     this.#loop.setTun(tun);
     this.#loop.setSockets(sockets);
     if (healthAddress !== undefined) {
-      const health: HealthServer = serveHealth(healthAddress, () => this.#portal.isJoined);
+      const health: HealthServer = serveHealth(healthAddress, {
+        whyNotReady: () => this.#portal.isJoined ? undefined : "the portal is not connected",
+      });
       this.#undo.push(() => health.stop());
     }
     const timer = setInterval(() => void this.#refreshResolvers(), RESOLVERS_INTERVAL_MS);

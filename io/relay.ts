@@ -128,7 +128,9 @@ class RunningRelay implements Relay {
     }
     if (options.healthAddress !== undefined) {
       const isReady = () => this.#portal === undefined || session.isReady;
-      this.#health = serveHealth(options.healthAddress, isReady);
+      this.#health = serveHealth(options.healthAddress, {
+        whyNotReady: () => isReady() ? undefined : "the portal is not connected",
+      });
       this.healthPort = this.#health.port;
     }
     if (this.#portal === undefined) this.#life.becomeReady();

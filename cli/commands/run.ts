@@ -24,6 +24,7 @@ const RUN_SETTINGS = [
   "disabledResources",
   "tunName",
   "failFast",
+  "listen",
   "increaseBuffers",
   "flowLogs",
   "logDir",
@@ -99,12 +100,13 @@ While the portal cannot be reached it is tried again, also at the start.`,
       return EXIT_OK;
     }
     const log = await openLog(context, settings);
-    const { disabledResources } = settings;
+    const { disabledResources, listen } = settings;
     const session = {
       profile: profile.name,
       client,
       token,
       disabledResources,
+      listen,
       waitsForCredential: options.service,
     };
     return await runForeground(context, () => context.host.startSession(session, log), {

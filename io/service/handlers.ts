@@ -1,7 +1,9 @@
 /** The control API of a session: one function a route, each composed of what the session and its helpers can do. */
 
+import { utf8 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import { API_VERSION } from "../../lib/control/api.ts";
+import { renderMetrics } from "../../lib/control/metrics.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import type { ControlHandlers } from "../control/handlers.ts";
 import { logFilter } from "../log.ts";
@@ -22,7 +24,9 @@ export function serviceHandlers(service: Service): ControlHandlers {
     status: () => service.status(),
     resources: () => ({ schema: 1, resources: service.status().resources }),
     health: () => healthDocument(service),
-    metrics: () => missing("metrics"),
+    async *metrics() {
+      yield utf8(renderMetrics(service.status(), Date.now()));
+    },
     events: (_request, signal) => service.follow(signal),
     log: (request, signal) => logLines(request, signal),
     dns: () => {
@@ -75,8 +79,4 @@ export function serviceHandlers(service: Service): ControlHandlers {
 export function notSignedIn({ problem }: Service): Fault {
   const { code = "rejected", message = "the session is starting", next } = problem ?? {};
   return new Fault(code, `Cannot ask the tunnel: ${message}`, next === undefined ? {} : { next });
-}
-
-function missing(what: string): never {
-  throw new Fault("unexpected", `Cannot do that: ${what} is not there yet`);
 }

@@ -1,17 +1,21 @@
 /** Gives a session its place on the machine: lock, session file, control API, supervisor; and takes all of it back. */
 
 import { Fault } from "../../lib/base/fault.ts";
+import type { SocketAddress } from "../../lib/base/ip.ts";
 import { type Log, silentLog } from "../../lib/base/log.ts";
 import type { SessionConfig } from "../../lib/control/config.ts";
 import type { EventSink } from "../../lib/control/event.ts";
+import { renderMetrics } from "../../lib/control/metrics.ts";
 import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { checkClient, startClient } from "../client.ts";
 import { serveControl } from "../control/server.ts";
 import { openEvents } from "../events.ts";
+import { type HealthServer, serveHealth } from "../health.ts";
 import type { RunningRole } from "../lifetime.ts";
 import { pathContext } from "../path_context.ts";
 import { undoAll } from "./cleanup.ts";
 import { removeExitFile, writeExitFile } from "./exit_file.ts";
+import { healthDocument } from "./documents.ts";
 import { serviceHandlers } from "./handlers.ts";
 import { type Lock, takeLock } from "./lock.ts";
 import { type Notices, openNotices, stateLine } from "./notices.ts";
@@ -66,9 +70,12 @@ async function serve(
   const server = place === undefined
     ? undefined
     : await serveControl({ paths: place.paths, handlers: serviceHandlers(service), log });
+  let health: HealthServer | undefined;
   try {
+    if (config.listen !== undefined) health = listen(config.listen, service);
     await service.start(config.token);
   } catch (error) {
+    await health?.stop();
     await server?.stop();
     events.close();
     throw error;
@@ -76,6 +83,7 @@ async function serve(
   service.ready.then(() => notices.ready(), () => {});
   const leave = async () => {
     notices.end();
+    await health?.stop();
     await server?.stop();
     await place?.leave();
     events.close();
@@ -95,6 +103,16 @@ async function serve(
     },
     reset: () => service.reset(),
   };
+}
+
+function listen(address: SocketAddress, service: Service): HealthServer {
+  return serveHealth(address, {
+    whyNotReady() {
+      const { ready, state, problem } = healthDocument(service);
+      return ready ? undefined : problem === undefined ? state : `${state} (${problem.message})`;
+    },
+    metrics: () => renderMetrics(service.status(), Date.now()),
+  });
 }
 
 /** What a session holds in its runtime folder. */

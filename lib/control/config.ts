@@ -43,6 +43,8 @@ export interface SessionConfig {
   readonly disabledResources: readonly string[];
   /** Whether it waits for a credential when there is none or a dead one, instead of ending. */
   readonly waitsForCredential: boolean;
+  /** Where /healthz, /readyz and /metrics are served; nowhere if undefined. */
+  readonly listen?: SocketAddress | undefined;
 }
 
 /** How a session in the background is started. */
