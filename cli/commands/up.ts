@@ -20,6 +20,7 @@ import { checkToken, credentialPath, takeVariable } from "../token.ts";
 import { RESOURCE } from "../values.ts";
 
 const EXIT_INTERRUPTED = 130;
+const END_PATIENCE_MS = 5000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 
 interface UpOptions {
@@ -170,7 +171,10 @@ class Connection {
   }
 
   async #ended(pid: number | undefined): Promise<Fault> {
-    const why = pid === undefined ? undefined : await this.#context.host.whyEnded(pid);
+    const { host } = this.#context;
+    // It says why when it has tidied up.
+    if (pid !== undefined) await host.untilGone(pid, END_PATIENCE_MS);
+    const why = pid === undefined ? undefined : await host.whyEnded(pid);
     return why ?? new Fault("not-running", "Cannot connect: the session ended before it was connected", {
       next: "Run `fz log` to see why.",
     });

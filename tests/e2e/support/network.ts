@@ -144,9 +144,17 @@ export class Network {
 
   /** Runs `fz` with `args` on the client's host and returns how it ended. */
   async fz(args: string[], env: Record<string, string>) {
-    return await this.client.run([Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args], {
-      env: inherit(env),
-    });
+    return await this.client.run(this.command(args), { env: inherit(env) });
+  }
+
+  /** Returns the command that runs `fz` with `args`, for tests that start it themselves. */
+  command(args: readonly string[]): string[] {
+    return [Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args];
+  }
+
+  /** `clientEnv` with what the program needs to run at all. */
+  programEnv(extra: Record<string, string> = {}): Record<string, string> {
+    return inherit(this.clientEnv(extra));
   }
 
   get portalUrl(): string {
