@@ -37,6 +37,7 @@ const host: Host = {
     (await import("./io/supervisor/definition.ts")).definitionText(kind, request),
   keptLog: async (wanted) => (await import("./io/kept_log.ts")).keptLog(wanted),
   openOutput: async (path, options) => (await import("./io/output_file.ts")).openOutput(path, options),
+  makeBundle: async (request, signal) => (await import("./io/bundle/bundle.ts")).makeBundle(request, signal),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

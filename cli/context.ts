@@ -12,6 +12,7 @@ import type { Credentials } from "../lib/control/credential.ts";
 import type { TypedLine } from "../lib/control/typed_line.ts";
 import type { CompletionFacts, FactKind } from "../lib/control/completion.ts";
 import type { AnswerOf, LogDocument, RequestOf, RouteOf } from "../lib/control/api.ts";
+import type { BundleReport, BundleRequest } from "../lib/control/bundle.ts";
 import type {
   CleanupReport,
   ClientConfig,
@@ -176,6 +177,8 @@ export interface Host {
    * unless it may be overwritten.
    */
   openOutput(path: string, options: { readonly overwrite: boolean }): Promise<ByteSink>;
+  /** Writes an archive for whoever helps. */
+  makeBundle(request: BundleRequest, signal: AbortSignal): Promise<BundleReport>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;
 }

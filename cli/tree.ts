@@ -27,6 +27,7 @@ export const COMMANDS: readonly Entry[] = [
   at("See and steer", "dns", async () => (await import("./commands/dns/dns.ts")).dnsCommand),
   at("See and steer", "log", async () => (await import("./commands/log/log.ts")).logCommand),
   at("See and steer", "capture", async () => (await import("./commands/capture.ts")).captureCommand),
+  at("See and steer", "bundle", async () => (await import("./commands/bundle.ts")).bundleCommand),
 
   at("Access", "resource", async () => (await import("./commands/resource/resource.ts")).resourceCommand),
   at("Access", "internet", async () => (await import("./commands/internet.ts")).internetCommand),

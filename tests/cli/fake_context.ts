@@ -86,6 +86,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
     keptLog: () => Promise.resolve(undefined),
     openOutput: () => Promise.reject(new Error("not faked")),
+    makeBundle: () => Promise.reject(new Error("not faked")),
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
   };

@@ -1,0 +1,161 @@
+/** `fz bundle`: an archive for whoever helps, without what is private. */
+
+import { object } from "@optique/core/constructs";
+import { commandLine, lineBreak, message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { integer } from "@optique/core/valueparser";
+import { Fault } from "../../lib/base/fault.ts";
+import type { BundleDocument, BundleReport } from "../../lib/control/bundle.ts";
+import { diagnose } from "../../lib/control/doctor.ts";
+import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
+import { defineCommand } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { EXIT_OK } from "../exit.ts";
+import { formatBytes, formatCount } from "../format.ts";
+import { DURATION, FILE, plainFlag } from "../options.ts";
+import { describeError, printJson, printWarning } from "../output.ts";
+import { profileOption, type SessionSettings, sessionSettings } from "../session_options.ts";
+
+const DEFAULT_RECORDS = 2000;
+const DEFAULT_DURATION_MS = 2000;
+const MAX_DURATION_MS = 10 * 60_000;
+
+export const bundleCommand = defineCommand({
+  name: "bundle",
+  brief: message`Write an archive for whoever helps, without names, addresses and secrets.`,
+  description:
+    message`Gathers what the session, its log and this machine say in one archive. Secrets are never in it; \
+names and addresses are replaced by pseudonyms, the same one always by the same. Works without a running session, too: \
+then it holds what can be had. Nothing is sent anywhere.`,
+  footer: message`Examples:${lineBreak()}
+  ${commandLine("sudo fz bundle")}${lineBreak()}
+  ${commandLine("fz bundle -o /tmp/fz.tar.gz --duration 30s")}`,
+  options: () =>
+    object({
+      profile: profileOption(),
+      output: optional(
+        option("-o", "--output", FILE, {
+          description: message`Where to write (default fz-bundle-TIME.tar.gz in this folder).`,
+        }),
+      ),
+      records: withDefault(
+        option("--log", integer({ metavar: "COUNT", min: 0, max: 100_000 }), {
+          description: message`How many of the last records of the log.`,
+        }),
+        DEFAULT_RECORDS,
+      ),
+      duration: withDefault(
+        option("--duration", DURATION, { description: message`How long to record events (default 2s).` }),
+        DEFAULT_DURATION_MS,
+        { message: [] },
+      ),
+      keepNames: plainFlag(["--no-redact"], {
+        description: message`Keep names and addresses; secrets are left out all the same.`,
+      }),
+      force: plainFlag(["--force"], { description: message`Overwrite the file.` }),
+      json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
+    }),
+  async run({ profile, output, records, duration, keepNames, force, json }, context) {
+    const path = output;
+    if (path === "-") {
+      throw new Fault("usage", "Cannot write a bundle to standard output", { next: "Name a file." });
+    }
+    if (duration > MAX_DURATION_MS) {
+      throw new Fault("usage", "Cannot record events for so long: 10 minutes are the limit");
+    }
+    const settings = await sessionSettings(context, { profile }).catch((error: unknown) => {
+      if (error instanceof Fault) return error;
+      throw error;
+    });
+    const abort = new AbortController();
+    const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => abort.abort());
+    if (!json) context.stderr.write("Gathering…\n");
+    try {
+      const report = await context.host.makeBundle({
+        path,
+        overwrite: force,
+        logRecords: records,
+        duration,
+        redact: !keepNames,
+        tokenPath: settings instanceof Fault ? undefined : settings.settings.tokenPath,
+        documents: [configDocument(settings), await doctorDocument(settings, context)],
+      }, abort.signal);
+      print(report, keepNames, json, context);
+      return EXIT_OK;
+    } finally {
+      unlisten();
+    }
+  },
+});
+
+function configDocument(settings: SessionSettings | Fault): BundleDocument {
+  const name = "config.json";
+  if (settings instanceof Fault) return { type: "missing", name, reason: describeError(settings) };
+  const entries = SETTING_NAMES.map((setting) => {
+    const { key, kind } = SETTINGS[setting];
+    const value: unknown = settings.settings[setting];
+    const plain = value === undefined || value === null
+      ? null
+      : (kind.plain as (value: unknown) => unknown)(value);
+    return [key, { value: plain, origin: settings.origins[setting] }];
+  });
+  const { profile } = settings;
+  return {
+    type: "document",
+    name,
+    value: {
+      profile: profile.name,
+      path: profile.path,
+      warning: profile.warning,
+      settings: Object.fromEntries(entries),
+    },
+  };
+}
+
+async function doctorDocument(
+  settings: SessionSettings | Fault,
+  context: CliContext,
+): Promise<BundleDocument> {
+  const name = "doctor.json";
+  if (settings instanceof Fault) return { type: "missing", name, reason: describeError(settings) };
+  try {
+    const { apiUrl, tokenPath, dnsControl, tunName } = settings.settings;
+    const facts = await context.host.doctorFacts({
+      apiUrl,
+      tokenPath,
+      dnsControl,
+      tunName,
+      settingsFailure: undefined,
+      udp: undefined,
+    });
+    return { type: "document", name, value: { findings: diagnose(facts) } };
+  } catch (error) {
+    return { type: "missing", name, reason: describeError(error) };
+  }
+}
+
+function print(report: BundleReport, keepsNames: boolean, json: boolean, context: CliContext): void {
+  const { path, size, files, replaced, missing } = report;
+  if (json) return printJson(context, { path, size, files, replaced, missing, redacted: !keepsNames });
+  context.stdout.write(`${path}\n`);
+  const count = Object.values(replaced).reduce((sum, one) => sum + one, 0);
+  context.stderr.write(
+    `${formatCount(files.length, "file")}, ${formatBytes(size)}; ${count} private things replaced\n`,
+  );
+  if (missing.some(({ name }) => name === "session/status.json")) {
+    printWarning(
+      context,
+      "No session answered: the archive holds what this machine and the last session left.",
+    );
+  }
+  if (keepsNames) {
+    printWarning(
+      context,
+      "Names and addresses are in it as they are: give it only to those who may know them.",
+    );
+  }
+  context.stderr.write(
+    `Before you share it, look through it: tar xzOf ${JSON.stringify(path)} | less\n`,
+  );
+}
