@@ -2,7 +2,7 @@
 
 import { envVar, type Message, message, text } from "@optique/core/message";
 import { withDefault, WithDefaultError } from "@optique/core/modifiers";
-import type { Parser } from "@optique/core/parser";
+import type { Parser, Suggestion } from "@optique/core/parser";
 import { flag, negatableFlag, option } from "@optique/core/primitives";
 import { choice, string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
 import { IpAddress, type SocketAddress } from "../lib/base/ip.ts";
@@ -17,6 +17,7 @@ import {
 import { type Setting, SETTINGS } from "../lib/control/settings.ts";
 import { readVariable } from "../lib/control/sources.ts";
 import type { Environment } from "./context.ts";
+import { LEVEL, RESOURCE } from "./values.ts";
 
 type OptionName = `-${string}`;
 
@@ -155,6 +156,7 @@ export function valueParser<T>(kind: ValueKind<T>): ValueParser<"sync", T> {
         : { success: false, error: message`${text(read.reason)}.` };
     },
     format: (value) => plainText(kind.plain(value)),
+    suggest: (prefix) => suggestionsOf(kind, prefix),
   };
 }
 
@@ -183,6 +185,21 @@ export const FILE: ValueParser<"sync", string> = string({ metavar: "FILE" });
 const BOOLEAN: ValueParser<"sync", boolean> = valueParser(SWITCH);
 
 const NOTHING: Message = [];
+
+function suggestionsOf(kind: ValueKind<unknown>, prefix: string): Iterable<Suggestion> {
+  switch (kind.metavar) {
+    case "RESOURCE":
+      return RESOURCE.suggest?.(prefix) ?? [];
+    case "FILTER":
+      return LEVEL.suggest?.(prefix) ?? [];
+    case "FILE":
+      return [{ kind: "file", pattern: prefix, type: "any" }];
+    case "FOLDER":
+      return [{ kind: "file", pattern: prefix, type: "directory" }];
+    default:
+      return [];
+  }
+}
 
 function fromEnvironment<T>(
   env: Environment,

@@ -12,7 +12,6 @@ import {
 } from "../../lib/control/paths.ts";
 import {
   checkProfileName,
-  isProfileName,
   type Profile,
   type ProfileChoice,
   type Profiles,
@@ -32,14 +31,13 @@ import type { PlainValue } from "../../lib/control/setting_value.ts";
 import { type SettingName, SETTINGS } from "../../lib/control/settings.ts";
 import { pathContext } from "../path_context.ts";
 import { infoOf, locked, moveFile, readBounded, removeFile, replaceFile, telling } from "./files.ts";
+import { PROFILE_ENDINGS, profileNames } from "./names.ts";
 import { keepGood, lastGood, lastGoodFile } from "./last_good.ts";
 
-/** Most files of profiles that are looked at. */
-const MAX_FILES = 1024;
 /** The longest name and a line break. */
 const MAX_NAME_BYTES = 66;
-/** What a profile is made of. */
-const ENDINGS = [".toml", ".token", ".identity.json"] as const;
+/** What sessions keep of a profile: its last good settings, and what was switched while they ran. */
+const STATE_ENDINGS = [".toml.good", ".json"] as const;
 
 /** Returns the profiles of this process's user. */
 export function openProfiles(context: PathContext = pathContext()): Profiles {
@@ -56,22 +54,7 @@ class FileProfiles implements Profiles {
   }
 
   async names(): Promise<readonly string[]> {
-    const folder = `${this.#paths.config}/profiles`;
-    const names = new Set([DEFAULT_PROFILE]);
-    await telling(`Cannot read "${folder}"`, async () => {
-      try {
-        let count = 0;
-        for await (const { name } of Deno.readDir(folder)) {
-          if (++count > MAX_FILES) break;
-          const ending = ENDINGS.find((candidate) => name.endsWith(candidate));
-          const profile = ending === undefined ? "" : name.slice(0, -ending.length);
-          if (isProfileName(profile)) names.add(profile);
-        }
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    });
-    return [...names].sort();
+    return await telling(`Cannot read "${this.#paths.config}/profiles"`, () => profileNames(this.#paths));
   }
 
   async current(): Promise<string> {
@@ -160,7 +143,7 @@ class FileProfiles implements Profiles {
       }
       // The settings last: what was left of a profile is still one, and can be removed again.
       for (const ending of [".token", ".identity.json", ".toml"]) await removeFile(this.#file(name, ending));
-      await removeFile(lastGoodFile(this.#paths, name));
+      for (const ending of STATE_ENDINGS) await removeFile(this.#stateFile(name, ending));
     });
   }
 
@@ -170,8 +153,12 @@ class FileProfiles implements Profiles {
       await this.#checkChangeable("rename", from);
       if (await this.#exists(to)) throw existing("rename to", to);
       const wasCurrent = await this.current() === from;
-      for (const ending of ENDINGS) await moveFile(this.#file(from, ending), this.#file(to, ending));
-      await removeFile(lastGoodFile(this.#paths, from));
+      for (const ending of PROFILE_ENDINGS) await moveFile(this.#file(from, ending), this.#file(to, ending));
+      for (const ending of STATE_ENDINGS) {
+        // Left by a profile that was removed by hand.
+        await removeFile(this.#stateFile(to, ending));
+        await moveFile(this.#stateFile(from, ending), this.#stateFile(to, ending));
+      }
       if (wasCurrent) await replaceFile(currentProfileFile(this.#paths), `${to}\n`);
     });
   }
@@ -212,7 +199,9 @@ class FileProfiles implements Profiles {
   async #exists(name: string): Promise<boolean> {
     if (name === DEFAULT_PROFILE) return true;
     return await telling(`Cannot look for the profile "${name}"`, async () => {
-      for (const ending of ENDINGS) if (await infoOf(this.#file(name, ending)) !== undefined) return true;
+      for (const ending of PROFILE_ENDINGS) {
+        if (await infoOf(this.#file(name, ending)) !== undefined) return true;
+      }
       return false;
     });
   }
@@ -229,6 +218,10 @@ class FileProfiles implements Profiles {
 
   #file(name: string, ending: string): string {
     return `${this.#paths.config}/profiles/${name}${ending}`;
+  }
+
+  #stateFile(name: string, ending: string): string {
+    return `${this.#paths.state}/profiles/${name}${ending}`;
   }
 
   async #locked<T>(action: () => Promise<T>): Promise<T> {

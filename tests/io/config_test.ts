@@ -232,6 +232,7 @@ Deno.test("Profiles: are added, used, renamed and removed with all that is their
   Deno.writeTextFileSync(tokenPath, "secret", { mode: 0o600 });
   Deno.writeTextFileSync(tokenPath.replace(/token$/, "identity.json"), "{}");
   await profiles.load({ by: "flag", name: "work" }, "session");
+  Deno.writeTextFileSync(`${folder}/state/profiles/work.json`, "{}");
   await profiles.use("work");
   assert.equal(await profiles.current(), "work");
   assert.deepEqual((await profiles.list()).map(({ name, current, signedIn }) => [name, current, signedIn]), [
@@ -244,6 +245,11 @@ Deno.test("Profiles: are added, used, renamed and removed with all that is their
   assert.deepEqual(await profiles.names(), ["default", "job"]);
   assert.equal((await profiles.load(CURRENT, "command")).settings.values.apiUrl, "wss://x.test/");
   assert.equal((await profiles.list())[1]!.signedIn, true);
+  assert.deepEqual([...Deno.readDirSync(`${folder}/state/profiles`)].map(({ name }) => name).sort(), [
+    ".lock",
+    "job.json",
+    "job.toml.good",
+  ]);
   await profiles.use("default");
   await profiles.remove("job");
   assert.deepEqual(await profiles.names(), ["default"]);
