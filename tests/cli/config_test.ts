@@ -187,3 +187,20 @@ Deno.test("fz run: the profile of --profile beats FZ_PROFILE beats the current o
   assert.equal(await nameOf([], { FZ_PROFILE: "a" }), "a");
   assert.equal(await nameOf(["--profile", "b"], { FZ_PROFILE: "a" }), "b");
 });
+
+Deno.test("fz run: a session that falls back on its last good settings says so, a check does not fall back", async () => {
+  const profiles = fakeProfiles({});
+  const purposes: string[] = [];
+  const warned: typeof profiles = {
+    ...profiles,
+    async load(choice, purpose) {
+      purposes.push(purpose);
+      return { ...await profiles.load(choice, purpose), warning: "line 3, column 7: torn" };
+    },
+  };
+  const env = { FIREZONE_TOKEN: "t0ken" };
+  const { stderr } = await fz(["run"], {}, { env, host: { profiles: () => Promise.resolve(warned) } });
+  assert.match(stderr, /^fz: warning: line 3, column 7: torn$/m);
+  await fz(["run", "--check"], {}, { env, host: { profiles: () => Promise.resolve(warned) } });
+  assert.deepEqual(purposes, ["session", "command"]);
+});
