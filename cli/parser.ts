@@ -8,7 +8,8 @@ import { command } from "@optique/core/primitives";
 import { extractOptionNames, type Usage, type UsageTerm } from "@optique/core/usage";
 import type { Action, Command, Described, Group, Node } from "./command.ts";
 import type { Environment } from "./context.ts";
-import { nearest, otherName } from "./suggest.ts";
+import { nearest } from "../lib/base/nearest.ts";
+import { otherName } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
 
 type Branch = Parser<"sync", Action, unknown>;

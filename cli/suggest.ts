@@ -1,6 +1,4 @@
-/** "Did you mean": the nearest known word, and the names that other programs give to our commands. */
-
-export { editDistance, nearest } from "../lib/base/nearest.ts";
+/** "Did you mean": the names that other programs give to our commands. */
 
 /** What other programs call our commands. */
 const OTHER_NAMES: ReadonlyMap<string, string> = new Map([

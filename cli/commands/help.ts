@@ -11,7 +11,8 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import type { Topic } from "../help/topic.ts";
 import { proseWidth } from "../output.ts";
-import { nearest, otherName } from "../suggest.ts";
+import { nearest } from "../../lib/base/nearest.ts";
+import { otherName } from "../suggest.ts";
 
 export const helpCommand = defineCommand({
   name: "help",

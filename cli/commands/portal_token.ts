@@ -9,7 +9,7 @@ import { printable } from "../../lib/base/text.ts";
 import type { Duration } from "../../lib/base/time.ts";
 import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { parseDuration } from "../duration.ts";
+import { parseDuration } from "../../lib/control/duration.ts";
 import { EXIT_OK } from "../exit.ts";
 import { custom } from "../options.ts";
 import { printJson } from "../output.ts";

@@ -10,7 +10,7 @@ import { EXIT_OK } from "../../exit.ts";
 import { plainFlag } from "../../options.ts";
 import { printFacts, printJson } from "../../output.ts";
 import { resourceFacts } from "../../resource_text.ts";
-import { nearest } from "../../suggest.ts";
+import { nearest } from "../../../lib/base/nearest.ts";
 import { RESOURCE } from "../../values.ts";
 
 export const showCommand = defineCommand({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { editDistance, nearest } from "../../cli/suggest.ts";
+import { editDistance, nearest } from "../../../lib/base/nearest.ts";
 
 Deno.test("editDistance: counts insertions, deletions, replacements and swaps", () => {
   const table: [string, string, number][] = [

@@ -1,3 +1,0 @@
-/** Durations on the command line. */
-
-export { parseDuration } from "../lib/control/duration.ts";
