@@ -32,7 +32,8 @@ async function candidates(words: readonly string[], context: CliContext): Promis
   const before = words.slice(0, -1);
   const prefix = words.at(-1) ?? "";
   const parser = routeParser(await findRoute(before), context.env);
-  const [first = "", ...rest] = [...before, prefix];
+  // A hyphen alone may begin any option; the long names tell more.
+  const [first = "", ...rest] = [...before, prefix === "-" ? "--" : prefix];
   const found = suggestSync(parser, [first, ...rest]);
   const kinds = factsWanted(found);
   const facts = kinds.length === 0 ? {} : await context.host.completionFacts(kinds, DEADLINE);

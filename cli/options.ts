@@ -4,12 +4,13 @@ import { envVar, type Message, message, text } from "@optique/core/message";
 import { withDefault, WithDefaultError } from "@optique/core/modifiers";
 import type { Parser, Suggestion } from "@optique/core/parser";
 import { flag, negatableFlag, option } from "@optique/core/primitives";
-import { choice, string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
+import { choice, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
 import { IpAddress, type SocketAddress } from "../lib/base/ip.ts";
 import type { Duration } from "../lib/base/time.ts";
 import {
   ADDRESS as ADDRESS_KIND,
   DURATION as DURATION_KIND,
+  pathKind,
   plainText,
   SWITCH,
   type ValueKind,
@@ -180,7 +181,7 @@ export const SOCKET_ADDRESS: ValueParser<"sync", SocketAddress> = valueParser(AD
 export const PORTAL_URL: ValueParser<"sync", string> = valueParser(SETTINGS.apiUrl.kind);
 
 /** A path. */
-export const FILE: ValueParser<"sync", string> = string({ metavar: "FILE" });
+export const FILE: ValueParser<"sync", string> = valueParser(pathKind("FILE"));
 
 const BOOLEAN: ValueParser<"sync", boolean> = valueParser(SWITCH);
 

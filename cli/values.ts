@@ -26,8 +26,10 @@ export const LEVEL: ValueParser<"sync", string> = {
 
 /** Returns which names are needed to tell what `suggestions` stand for. */
 export function factsWanted(suggestions: readonly Suggestion[]): readonly FactKind[] {
-  return [...new Set(suggestions.map((suggestion) => placeholderIn(suggestion)?.kind))]
-    .filter((kind) => kind !== undefined);
+  const placeholders = suggestions.map(placeholderIn).filter((placeholder) => placeholder !== undefined);
+  // What begins with a hyphen is going to be an option.
+  const wanted = placeholders.filter(({ before, prefix }) => before !== "" || !prefix.startsWith("-"));
+  return [...new Set(wanted.map(({ kind }) => kind))];
 }
 
 /** Returns `suggestions` with names in place of what stands for them. */

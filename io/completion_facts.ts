@@ -2,11 +2,12 @@
 
 import type { Duration } from "../lib/base/time.ts";
 import type { CompletionFacts, Fact, FactKind } from "../lib/control/completion.ts";
-import { pathsOf, sessionPaths } from "../lib/control/paths.ts";
+import { pathsOf } from "../lib/control/paths.ts";
+import { connectControl } from "./control/client.ts";
+import { profileNames } from "./config/names.ts";
 import { pathContext } from "./path_context.ts";
 
-/** Answers of the session beyond this are not waited for: shells show a few hundred names at most. */
-const MAX_ANSWER_BYTES = 8 << 20;
+/** Shells show a few hundred names at most. */
 const MAX_ENTRIES = 1000;
 
 /** Returns the names of `kinds` that can be had within `deadline`. Never throws: a shell has no use for an error. */
@@ -14,21 +15,23 @@ export async function completionFacts(
   kinds: readonly FactKind[],
   deadline: Duration,
 ): Promise<CompletionFacts> {
-  const signal = AbortSignal.timeout(deadline);
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<readonly Fact[]>((resolve) => {
-    signal.addEventListener("abort", () => resolve([]), { once: true });
+    timer = setTimeout(resolve, deadline, []);
   });
   const entries = kinds.map(async (kind) => {
-    const found = namesOf(kind, signal).catch(() => []);
+    const found = namesOf(kind).catch(() => []);
     return [kind, await Promise.race([found, late])] as const;
   });
-  return Object.fromEntries(await Promise.all(entries));
+  const facts = Object.fromEntries(await Promise.all(entries));
+  clearTimeout(timer);
+  return facts;
 }
 
-function namesOf(kind: FactKind, signal: AbortSignal): Promise<readonly Fact[]> {
+function namesOf(kind: FactKind): Promise<readonly Fact[]> {
   switch (kind) {
     case "resource":
-      return resources(signal);
+      return resources();
     case "profile":
       return profiles();
     case "interface":
@@ -37,9 +40,7 @@ function namesOf(kind: FactKind, signal: AbortSignal): Promise<readonly Fact[]> 
 }
 
 async function profiles(): Promise<readonly Fact[]> {
-  const files = await entriesOf(`${pathsOf(pathContext()).config}/profiles`);
-  const names = files.flatMap(({ name }) => /^(.+)\.(?:toml|token)$/.exec(name)?.[1] ?? []);
-  return [...new Set(names)].map((name) => ({ name }));
+  return (await profileNames(pathsOf(pathContext()))).map((name) => ({ name }));
 }
 
 async function entriesOf(folder: string): Promise<readonly Fact[]> {
@@ -50,37 +51,10 @@ async function entriesOf(folder: string): Promise<readonly Fact[]> {
   return entries.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-/** The first session that answers; the smaller socket comes second, since only strangers need it. */
-async function resources(signal: AbortSignal): Promise<readonly Fact[]> {
-  for (const { controlSocket, readSocket } of sessionPaths(pathContext())) {
-    for (const socket of [controlSocket, readSocket]) {
-      try {
-        return await resourcesAt(socket, signal);
-      } catch {
-        if (signal.aborted) return [];
-      }
-    }
-  }
-  return [];
-}
-
-/** Asks without the schemas of the control API: loading them takes longer than all of this. */
-async function resourcesAt(socket: string, signal: AbortSignal): Promise<readonly Fact[]> {
-  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
-  const response = await fetch("http://fz/v1/resources", { client, signal });
-  if (!response.ok || response.body === null) throw new Error(`status ${response.status}`);
-  let text = "";
-  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
-    text += part;
-    if (text.length > MAX_ANSWER_BYTES) throw new Error("too long");
-  }
-  const { resources } = JSON.parse(text) as { readonly resources: readonly unknown[] };
-  return resources.flatMap(factOf);
-}
-
-function factOf(resource: unknown): readonly Fact[] {
-  if (typeof resource !== "object" || resource === null) return [];
-  const { name, address } = resource as { readonly name?: unknown; readonly address?: unknown };
-  if (typeof name !== "string") return [];
-  return [typeof address === "string" && address !== name ? { name, note: address } : { name }];
+async function resources(): Promise<readonly Fact[]> {
+  const control = await connectControl("read");
+  const { resources } = await control.ask("resources", {});
+  return resources.map(({ name, address }) =>
+    address === undefined || address === name ? { name } : { name, note: address }
+  );
 }
