@@ -45,7 +45,7 @@ export async function revokeAtPortal(apiUrl: string, token: string): Promise<Rev
   try {
     const answer = await call("POST", apiUrl, "sign-out", token);
     throwIfDead(answer);
-    return { type: answer.status === 200 || answer.status === 204 ? "revoked" : "not-offered" };
+    return { type: answer.status === 204 ? "revoked" : "not-offered" };
   } catch (error) {
     if (error instanceof Fault && error.code !== "usage") return { type: "dead" };
     return { type: "failed", reason: error instanceof Error ? error.message : String(error) };

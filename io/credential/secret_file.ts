@@ -218,6 +218,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "no space is left on the device",
   EDQUOT: "the disk quota is used up",
   EISDIR: "it is a folder",
+  EEXIST: "a part of the path is no folder",
   ENOTDIR: "a part of the path is no folder",
   ELOOP: "the path has too many symbolic links",
 };

@@ -61,8 +61,12 @@ export class TypedLineReader {
 
   /** Sequences of keys such as arrows are skipped; those around a paste count. */
   #handleEscape(byte: number): TypedLine | undefined {
+    if (byte < SPACE) {
+      // The Escape key alone, before a key that counts.
+      this.#escape = undefined;
+      return this.#handleByte(byte);
+    }
     const text = this.#escape + String.fromCharCode(byte);
-    if (byte === CTRL_C) return { type: "interrupted" };
     const isOver = text.length === 1 ? text !== "[" && text !== "O" : byte >= 0x40 && byte <= 0x7e;
     this.#escape = isOver || text.length > MAX_ESCAPE ? undefined : text;
     if (text === "[200~") this.#isPasting = true;
@@ -95,5 +99,6 @@ const RETURN = 0x0d;
 const CTRL_U = 0x15;
 const CTRL_W = 0x17;
 const ESCAPE = 0x1b;
+const SPACE = 0x20;
 const DELETE = 0x7f;
 const MAX_ESCAPE = 16;
