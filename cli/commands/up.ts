@@ -94,7 +94,9 @@ class Connection {
   async #connect(stages: Stages): Promise<number> {
     const held = await sessionSettings(this.#context, this.#options);
     const token = takeVariable(this.#context);
-    const control = await this.#findSession() ?? await this.#startSession(held, token);
+    const found = await this.#findSession();
+    if (found !== undefined) await this.#requireProfile(found, held);
+    const control = found ?? await this.#startSession(held, token);
     let outcome = await untilConnected(control, stages, this.#abort.signal);
     if (outcome.type === "signed-out" && token !== undefined) {
       await (await this.#context.host.control("change")).ask("credential", { token });
@@ -131,6 +133,16 @@ class Connection {
       if (error instanceof Fault && error.code === "not-running") return undefined;
       throw error;
     }
+  }
+
+  /** A session of other settings is not what was asked for. */
+  async #requireProfile(control: Control, { profile }: SessionSettings): Promise<void> {
+    const { profile: running, pid } = await control.ask("status", {});
+    if (running === profile.name) return;
+    const what = `a session with the profile "${running}" runs (pid ${pid})`;
+    throw new Fault("tun", `Cannot connect with the profile "${profile.name}": ${what}`, {
+      next: "Run `fz down` to end it first.",
+    });
   }
 
   async #startSession(held: SessionSettings, token: string | undefined): Promise<Control> {

@@ -67,11 +67,14 @@ function stillRuns(what: string): Fault {
   return new Fault("tun", `Cannot clean up: ${what}`, { next: "Run `fz down` to end it." });
 }
 
-/** Not the locks: whoever waits for one holds its file open. */
+/**
+ * Not the locks: whoever waits for one holds its file open. Not the exit file: the unit's stop hook runs before somebody
+ * has read why the session failed.
+ */
 async function removeFiles(paths: Paths): Promise<string[]> {
-  const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile, exitFile } = paths;
+  const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile } = paths;
   const removed: string[] = [];
-  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile, exitFile]) {
+  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile]) {
     if (await Deno.remove(path).then(() => true, () => false)) removed.push(path);
   }
   return removed;

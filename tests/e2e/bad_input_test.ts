@@ -70,7 +70,7 @@ const CASES: readonly Case[] = [
     args: [...CLIENT, "ws://127.0.0.1:1", "--tun-name", "a-name-without-end"],
     env: TOKEN,
     code: 2,
-    says: /15 bytes are the limit/,
+    says: /at most 15 characters/,
   },
   {
     name: "a DNS manager that is not there",

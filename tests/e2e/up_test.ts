@@ -48,6 +48,24 @@ Deno.test(
       assert.equal((await status(network)).pid, pid);
     });
 
+    await check("--wait returns when the resource answers, and says why one does not", async () => {
+      const waited = await fz(network, ["up", "--wait", "exact:80", "--wait", "lan6"]);
+      assert.match(waited.stderr, /"exact:80" answers/);
+      const { code, stdout, stderr } = await fz(network, ["up", "--wait", "nothing", "--timeout", "3s"]);
+      assert.equal(code, 10, stderr);
+      assert.equal(stdout, "");
+      assert.match(stderr, /"nothing"/);
+    });
+
+    await check("another profile is refused while this one's session runs", async () => {
+      await network.client.must(["mkdir", "-p", "/etc/fz/profiles"]);
+      await network.client.writeFile("/etc/fz/profiles/other.toml", "");
+      const { code, stderr } = await fz(network, ["up", "--profile", "other"]);
+      assert.equal(code, 7, stderr);
+      assert.match(stderr, /a session with the profile "default" runs .*\n {4}Run `fz down`/);
+      await network.client.must(["rm", "-r", "/etc/fz"]);
+    });
+
     await check("a session in the foreground is refused beside it: exit code 7", async () => {
       const { pid } = await status(network);
       const { code, stderr } = await fz(network, ["run"]);

@@ -1,0 +1,335 @@
+import assert from "node:assert/strict";
+import { run } from "../../cli/mod.ts";
+import type { Control } from "../../cli/context.ts";
+import { Fault } from "../../lib/base/fault.ts";
+import type { SessionEvent, SessionState, StatusDocument } from "../../lib/control/api.ts";
+import { type FakeContext, fakeContext, type FakeOptions } from "./fake_context.ts";
+
+const TIME = "2026-01-02T03:04:05.000Z";
+
+function status(state: SessionState, more: Partial<StatusDocument> = {}): StatusDocument {
+  return {
+    schema: 1,
+    version: "0.1.0",
+    pid: 4711,
+    profile: "default",
+    state,
+    startedAt: TIME,
+    portal: { url: "wss://portal.test/", connected: state === "connected" },
+    device: { name: "box" },
+    tunnel: { device: "fz0", ipv4: "100.64.0.1", ipv6: "fd00::1", mtu: 1280, routes: [] },
+    internet: { available: false, wanted: false, active: false },
+    resources: [],
+    gateways: [],
+    relays: [],
+    drops: {},
+    ...more,
+  };
+}
+
+/** A session that tells `events` and then waits, or ends. */
+function session(
+  events: SessionEvent[],
+  options: { ends?: boolean; document?: StatusDocument; probes?: unknown[] } = {},
+) {
+  const asked: [string, unknown][] = [];
+  const control = {
+    ask: (route: string, request: unknown) => {
+      asked.push([route, request]);
+      return Promise.resolve(route === "status" ? options.document ?? status("connected") : { schema: 1 });
+    },
+    async *lines(route: string, request: unknown, signal?: AbortSignal) {
+      asked.push([route, request]);
+      yield* route === "wait" ? options.probes ?? [] : events;
+      if (route === "wait" || options.ends === true) return;
+      await new Promise<void>((resolve) =>
+        signal?.addEventListener("abort", () => resolve(), { once: true })
+      );
+    },
+  } as unknown as Control;
+  return { control, asked };
+}
+
+function told(state: SessionState, problem?: StatusDocument["problem"]): SessionEvent {
+  return { time: TIME, event: "state-changed", state, ...(problem === undefined ? {} : { problem }) };
+}
+
+function first(state: SessionState, more: Partial<StatusDocument> = {}): SessionEvent {
+  return { ...status(state, more), time: TIME, event: "status" };
+}
+
+/** A context in which the session runs already, or (`isLaunched`) after `launch`. */
+function withSession(
+  control: Control,
+  { isLaunched = false, ...options }: FakeOptions & { isLaunched?: boolean } = {},
+): FakeContext {
+  let runs = !isLaunched;
+  const context: FakeContext = fakeContext({
+    ...options,
+    host: {
+      control: () =>
+        runs ? Promise.resolve(control) : Promise.reject(new Fault("not-running", "No session runs")),
+      launch: (config) => {
+        context.calls.push(["launch", config]);
+        runs = true;
+        return Promise.resolve({ how: "started" });
+      },
+      ...options.host,
+    },
+  });
+  return context;
+}
+
+const STORED = { readToken: () => Promise.resolve("stored-token\n") };
+
+Deno.test("fz up: starts a session, tells the stages on standard error, and answers with one line", async () => {
+  const events = [
+    first("connecting"),
+    { time: TIME, event: "portal-connected" },
+    { time: TIME, event: "signed-in", resources: [{}, {}, {}] },
+    { time: TIME, event: "ready" },
+    told("connected"),
+  ];
+  const context = withSession(session(events).control, { isLaunched: true, host: STORED });
+  assert.equal(await run(["up"], context), 0);
+  assert.equal(context.written.stdout, "connected: 0 resources, fz0 100.64.0.1\n");
+  assert.match(
+    context.written.stderr,
+    /^fz: session [\d.]+ m?s\nfz: portal [\d.]+ m?s\nfz: 3 resources .*\nfz: tunnel .*\n$/,
+  );
+  assert.deepEqual(context.calls, [["launch", { profile: "default", token: undefined, args: [] }]]);
+});
+
+Deno.test("fz up: hands a token from the environment on, and takes it out of it", async () => {
+  const context = withSession(session([first("connected")]).control, {
+    isLaunched: true,
+    env: { FIREZONE_TOKEN: "t0ken" },
+  });
+  assert.equal(await run(["up", "--fail-fast"], context), 0);
+  assert.equal(context.variables.has("FIREZONE_TOKEN"), false);
+  assert.deepEqual(context.calls, [["launch", {
+    profile: "default",
+    token: "t0ken",
+    args: ["--fail-fast"],
+  }]]);
+});
+
+Deno.test("fz up: starts nothing for somebody who is not signed in", async () => {
+  const context = withSession(session([]).control, { isLaunched: true });
+  assert.equal(await run(["up"], context), 3);
+  assert.match(context.written.stderr, /^fz: Cannot connect: nobody is signed in\n {4}Run `fz sign-in`/m);
+  assert.deepEqual(context.calls, []);
+});
+
+Deno.test("fz up: says that it is connected already, also in JSON", async () => {
+  const text = withSession(session([first("connected")]).control);
+  assert.equal(await run(["up"], text), 0);
+  assert.equal(text.written.stdout, "already connected: 0 resources, fz0 100.64.0.1\n");
+  assert.deepEqual(text.calls, []);
+  const json = withSession(session([first("connected")]).control);
+  assert.equal(await run(["up", "--json"], json), 0);
+  const { schema, wasConnected, state, pid } = JSON.parse(json.written.stdout);
+  assert.deepEqual({ schema, wasConnected, state, pid }, {
+    schema: 1,
+    wasConnected: true,
+    state: "connected",
+    pid: 4711,
+  });
+});
+
+Deno.test("fz up: ends with the cause of a dead credential, and its exit code", async (t) => {
+  for (const [code, exit] of [["rejected", 3], ["expired", 4]] as const) {
+    await t.step(code, async () => {
+      const problem = { code, message: "The portal does not want you", next: "Run `fz sign-in`." };
+      const context = withSession(session([first("connecting"), told("signed-out", problem)]).control);
+      assert.equal(await run(["up"], context), exit);
+      assert.match(
+        context.written.stderr,
+        /fz: Cannot connect: The portal does not want you\n {4}Run `fz sign-in`\.\n$/,
+      );
+      assert.equal(context.written.stdout, "");
+    });
+  }
+});
+
+Deno.test("fz up: a token from the environment revives a session that is signed out", async () => {
+  const { control, asked } = session([first("signed-out")]);
+  let count = 0;
+  const lines = control.lines.bind(control);
+  const twice = {
+    ...control,
+    lines: (...args: Parameters<typeof lines>) => {
+      return ++count === 1
+        ? lines(...args)
+        : session([first("connecting"), told("connected")]).control.lines(...args);
+    },
+  } as Control;
+  const context = withSession(twice, { env: { FIREZONE_TOKEN: "fresh" } });
+  assert.equal(await run(["up"], context), 0);
+  assert.ok(asked.some(([route, request]) => {
+    return route === "credential" && (request as { token: string }).token === "fresh";
+  }));
+});
+
+Deno.test("fz up: gives up after the timeout with the cause, and the session goes on", async () => {
+  const problem = { code: "unreachable", message: "Cannot reach the portal: connection refused" } as const;
+  const { control, asked } = session([first("connecting"), told("connecting", problem)]);
+  const context = withSession(control);
+  assert.equal(await run(["up", "--timeout", "30ms"], context), 5);
+  assert.match(context.written.stderr, /connection refused; the session goes on trying\n {4}Run `fz status`/);
+  assert.ok(!asked.some(([route]) => route === "stop"));
+  const silent = withSession(session([first("connecting")]).control);
+  assert.equal(await run(["up", "--timeout", "30ms"], silent), 9);
+});
+
+Deno.test("fz up --fail-fast: takes the session down that is too late", async () => {
+  const { control, asked } = session([first("connecting")]);
+  const context = withSession(control);
+  assert.equal(await run(["up", "--timeout", "30ms", "--fail-fast"], context), 9);
+  assert.ok(asked.some(([route]) => route === "stop"));
+});
+
+Deno.test("fz up: Ctrl+C stops the waiting, and says that the session goes on", async () => {
+  const { control, asked } = session([first("connecting")]);
+  const context = withSession(control);
+  const done = run(["up"], context);
+  while (!context.written.stderr.includes("session")) await new Promise((resolve) => setTimeout(resolve, 5));
+  context.signal("SIGINT");
+  assert.equal(await done, 130);
+  assert.match(context.written.stderr, /goes on connecting: `fz status` .* `fz down`/);
+  assert.ok(!asked.some(([route]) => route === "stop"));
+});
+
+Deno.test("fz up: tells why the session ended", async () => {
+  const { control } = session([first("connecting")], { ends: true });
+  const context = withSession(control, {
+    host: { whyEnded: () => Promise.resolve(new Fault("dns", "Cannot set DNS", { next: "Do that." })) },
+  });
+  assert.equal(await run(["up"], context), 8);
+  assert.match(context.written.stderr, /fz: Cannot set DNS\n {4}Do that\.\n$/);
+  const silent = withSession(session([first("connecting")], { ends: true }).control);
+  assert.equal(await run(["up"], silent), 12);
+});
+
+Deno.test("fz up --wait: waits for resources, and says why one does not answer", async () => {
+  const good = [{ event: "done", target: "db", sent: 1, received: 1 }];
+  const { control, asked } = session([first("connected")], { probes: good });
+  assert.equal(await run(["up", "--wait", "db"], withSession(control)), 0);
+  const request = asked.find(([route]) => route === "wait")![1] as { targets: string[]; timeoutMs: number };
+  assert.deepEqual(request.targets, ["db"]);
+  assert.ok(request.timeoutMs > 0 && request.timeoutMs <= 60_000);
+  const bad = [
+    {
+      event: "failure",
+      target: "db",
+      cause: "site-offline",
+      problem: { code: "offline", message: "The site is offline" },
+    },
+    { event: "done", target: "db", sent: 0, received: 0 },
+  ];
+  const context = withSession(session([first("connected")], { probes: bad }).control);
+  assert.equal(await run(["up", "--wait", "db"], context), 11);
+  assert.match(context.written.stderr, /fz: The site is offline\n$/);
+  assert.equal(context.written.stdout, "");
+});
+
+Deno.test("fz up: refuses to take the session of another profile for its own", async () => {
+  const document = status("connected", { profile: "work" });
+  const context = withSession(session([first("connected")], { document }).control);
+  assert.equal(await run(["up"], context), 7);
+  assert.match(context.written.stderr, /profile "work" runs \(pid 4711\)\n {4}Run `fz down`/);
+});
+
+Deno.test("fz up: on a terminal redraws one line and takes it away", async () => {
+  const events = [first("connecting"), { time: TIME, event: "portal-connected" }, told("connected")];
+  const context = withSession(session(events).control, { isTerminal: true });
+  assert.equal(await run(["up"], context), 0);
+  assert.doesNotMatch(context.written.stderr, /\n/);
+  assert.match(context.written.stderr, /portal [\d.]+ m?s · resources …/);
+  assert.ok(context.written.stderr.endsWith("\r\x1b[K"));
+});
+
+Deno.test("fz down: stops the session and waits until it is gone", async () => {
+  const { control, asked } = session([]);
+  const gone: [number, number][] = [];
+  const context = withSession(control, {
+    host: {
+      untilGone: (pid, limit) => {
+        gone.push([pid, limit]);
+        return Promise.resolve(true);
+      },
+    },
+  });
+  assert.equal(await run(["down"], context), 0);
+  assert.equal(context.written.stdout, "disconnected\n");
+  assert.deepEqual(asked.map(([route]) => route), ["status", "stop"]);
+  assert.equal(gone[0]![0], 4711);
+  assert.ok(gone[0]![1] > 0 && gone[0]![1] <= 10_000);
+});
+
+Deno.test("fz down: says that nothing was connected, and what a killed session had left", async () => {
+  const nothing = fakeContext();
+  assert.equal(await run(["down"], nothing), 0);
+  assert.equal(nothing.written.stdout, "was not connected\n");
+  assert.equal(nothing.written.stderr, "");
+  const report = { session: { pid: 7 }, network: ["rule", "route"], wasDnsRestored: true, files: ["/run/x"] };
+  const killed = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
+  assert.equal(await run(["down"], killed), 0);
+  assert.equal(killed.written.stdout, "was not connected\n");
+  assert.match(
+    killed.written.stderr,
+    /the session was killed: restored DNS, removed 2 rules and routes, removed 1 file of the session with pid 7/,
+  );
+});
+
+Deno.test("fz down: waits for a session that is just starting, and for one that another ended", async () => {
+  const { control } = session([]);
+  let tries = 0;
+  const context = fakeContext({
+    host: {
+      control: () =>
+        ++tries < 3 ? Promise.reject(new Fault("not-running", "starting")) : Promise.resolve(control),
+      cleanUp: () => Promise.reject(new Fault("tun", "Cannot clean up: the session runs")),
+    },
+  });
+  assert.equal(await run(["down"], context), 0);
+  const ending = {
+    ...control,
+    ask: () => Promise.reject(new Fault("not-running", "gone")),
+  } as unknown as Control;
+  assert.equal(await run(["down"], withSession(ending)), 0);
+});
+
+Deno.test("fz down: exits 9 and names the process that does not end", async () => {
+  const context = withSession(session([]).control, { host: { untilGone: () => Promise.resolve(false) } });
+  assert.equal(await run(["down", "--timeout", "1s"], context), 9);
+  assert.match(
+    context.written.stderr,
+    /\(pid 4711\) does not end\n {4}Run "kill -9 4711", then `fz cleanup`/,
+  );
+});
+
+Deno.test("fz cleanup: says what was undone, in words and in JSON", async () => {
+  const nothing = fakeContext();
+  assert.equal(await run(["cleanup"], nothing), 0);
+  assert.equal(nothing.written.stdout, "nothing to clean up\n");
+  const report = { session: undefined, network: ["rule"], wasDnsRestored: false, files: [] };
+  const some = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
+  assert.equal(await run(["cleanup"], some), 0);
+  assert.equal(some.written.stdout, "removed 1 rule or route\n");
+  const json = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
+  assert.equal(await run(["cleanup", "--json"], json), 0);
+  assert.deepEqual(JSON.parse(json.written.stdout), {
+    schema: 1,
+    network: ["rule"],
+    wasDnsRestored: false,
+    files: [],
+  });
+});
+
+Deno.test("fz run --service: starts also without a token", async () => {
+  const context = fakeContext();
+  assert.equal(await run(["run", "--service"], context), 0);
+  const [name, config] = context.calls[0] as [string, { token: unknown; waitsForCredential: boolean }];
+  assert.deepEqual([name, config.token, config.waitsForCredential], ["startSession", undefined, true]);
+});
