@@ -59,6 +59,8 @@ export interface Ready {
   readonly method: ProbeMethod;
   /** Each stands for the target; the first that answers will do. */
   readonly addresses: readonly IpAddress[];
+  /** The name that the addresses stand for. */
+  readonly name: string | undefined;
   readonly access: AccessStatus;
 }
 
@@ -120,19 +122,20 @@ export class Probe {
     if (!isConnected) return { reached, obstacle: this.#ask(engine, resource, access) };
     reached.push({ stage: "connected", detail: access.gateway.path.kind });
     if (method.type === "gateway") {
-      return { reached, ready: { method, addresses: [access.gateway.ipv4], access } };
+      return { reached, ready: { method, addresses: [access.gateway.ipv4], name: undefined, access } };
     }
     if (host?.type !== "name") {
-      return { reached, ready: { method, addresses: host === undefined ? [] : [host.address], access } };
+      const hosts = host === undefined ? [] : [host.address];
+      return { reached, ready: { method, addresses: hosts, name: undefined, access } };
     }
     const { addresses, obstacle } = this.#map(engine, host.name, resource!);
     if (obstacle !== undefined) return { reached, obstacle };
     reached.push({ stage: "named", detail: host.name });
-    return { reached, ready: { method, addresses, access } };
+    return { reached, ready: { method, addresses, name: host.name, access } };
   }
 
   /** Asks for an answer, for at most `limit`. */
-  async attempt({ method, addresses }: Ready, limit: Duration, signal: AbortSignal): Promise<Attempt> {
+  async attempt({ method, addresses, name }: Ready, limit: Duration, signal: AbortSignal): Promise<Attempt> {
     const words = method.type === "tcp" ? `tcp/${method.port}` : "icmp";
     const deadline = this.#world.now() + limit;
     let isUnreachable = false;
@@ -159,7 +162,11 @@ export class Probe {
           return { type: "obstacle", obstacle: obstacles.noAnswer(this.#text, words, false) };
       }
     }
-    return { type: "obstacle", obstacle: obstacles.noAnswer(this.#text, words, isUnreachable) };
+    // Gateways answer so for names that they know no address of, too.
+    const obstacle = isUnreachable && name !== undefined
+      ? obstacles.nameFailed(this.#text, name)
+      : obstacles.noAnswer(this.#text, words, isUnreachable);
+    return { type: "obstacle", obstacle };
   }
 
   async #echo(address: IpAddress, limit: Duration): Promise<TcpOutcome> {

@@ -150,7 +150,7 @@ export function nameFailed(target: string, name: string): Obstacle {
   return obstacle(
     "name-failed",
     "unknown-resource",
-    `Cannot reach "${target}": the gateway finds no address for "${name}"`,
+    `Cannot reach "${target}": the gateway finds no address for "${name}", or has no way to it`,
     "Check the spelling, and the resolver of the gateway's site.",
   );
 }
