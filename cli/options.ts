@@ -5,6 +5,7 @@ import { withDefault, WithDefaultError } from "@optique/core/modifiers";
 import type { Parser, Suggestion } from "@optique/core/parser";
 import { flag, negatableFlag, option } from "@optique/core/primitives";
 import { choice, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
+import { Fault } from "../lib/base/fault.ts";
 import { IpAddress, type SocketAddress } from "../lib/base/ip.ts";
 import type { Duration } from "../lib/base/time.ts";
 import {
@@ -58,7 +59,14 @@ export function toggle(
 /** Returns a parser for a role's use of `declared`: its flags, then its variables, then its default. No profile has a say. */
 export function roleSetting<T>(env: Environment, declared: Setting<T>): Parser<"sync", T, unknown> {
   const { kind, variables, fallback } = declared;
-  const lookUp = () => readVariable(kind, variables, (name) => env.get(name))?.value ?? fallback;
+  const lookUp = () => {
+    try {
+      return readVariable(kind, variables, (name) => env.get(name))?.value ?? fallback;
+    } catch (error) {
+      // The parser takes any other error for one of its own and names its class.
+      throw error instanceof Fault ? new WithDefaultError(message`${text(error.message)}.`) : error;
+    }
+  };
   return withDefault(flagOf(declared), lookUp, { message: defaultOf(declared) }) as Parser<
     "sync",
     T,

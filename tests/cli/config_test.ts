@@ -204,3 +204,20 @@ Deno.test("fz run: a session that falls back on its last good settings says so, 
   await fz(["run", "--check"], {}, { env, host: { profiles: () => Promise.resolve(warned) } });
   assert.deepEqual(purposes, ["session", "command"]);
 });
+
+Deno.test("fz gateway, fz relay: read their variables by the same table, and name the one that is wrong", async () => {
+  for (const role of ["gateway", "relay"]) {
+    const { code, stderr, calls } = await fz([role], {}, {
+      env: { FIREZONE_TOKEN: "t", FIREZONE_API_URL: "ftp://x" },
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /^fz: Cannot use the variable FIREZONE_API_URL: "ftp:\/\/x" is not a URL/);
+    assert.deepEqual(calls, []);
+  }
+  const { calls } = await fz(["gateway"], { default: 'name = "of-the-client"\n' }, {
+    env: { FIREZONE_TOKEN: "t", FIREZONE_API_URL: "wss://a.test", FZ_API_URL: "wss://b.test" },
+  });
+  const [, config] = calls[0] as [string, Readonly<Record<string, unknown>>];
+  assert.equal(config.apiUrl, "wss://b.test");
+  assert.equal(config.name, undefined);
+});
