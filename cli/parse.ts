@@ -15,6 +15,10 @@ const ROOT_FOOTER = message`${commandLine("fz COMMAND --help")} tells the option
   commandLine("fz help TOPIC")
 } about concepts.`;
 
+/** Below this many columns, options stand above what they mean instead of beside it. */
+const NARROW = 64;
+const NARROW_TERM_WIDTH = 2;
+
 /** Returns what to do, or the exit code if printing help was all. Throws `Fault` "usage". */
 export async function parse(given: readonly string[], context: CliContext): Promise<Action | number> {
   const route = await findRoute(given);
@@ -28,12 +32,13 @@ export async function parse(given: readonly string[], context: CliContext): Prom
     usageLine: [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }],
     commandList: "top-level",
     showDefault: { prefix: " (default ", suffix: ")" },
-    termWidth: "auto",
+    termWidth: proseWidth(stdout) < NARROW ? NARROW_TERM_WIDTH : "auto",
     colors: usesColour(stdout, env),
     maxWidth: proseWidth(stdout),
     sectionOrder: () => 0,
     aboveError: "none",
-    stdout: (text) => stdout.write(`${text}\n`),
+    // Lines are wrapped behind the space between words.
+    stdout: (text) => stdout.write(`${text.replace(/ +$/gm, "")}\n`),
     // Told by `onError` in our own form.
     stderr: () => {},
     onError: (_code, error) => {

@@ -30,9 +30,9 @@ export const helpCommand = defineCommand({
     if (isCommand) await printCommandHelp(words, context);
     if (topic !== undefined) await printTopic(topic, isCommand, context);
     if (words.length === 0) {
-      const width = Math.max(...TOPICS.map(({ name }) => name.length));
-      context.stdout.write("\nTopics:\n");
-      for (const { name, brief } of TOPICS) context.stdout.write(`  ${name.padEnd(width)}  ${brief}\n`);
+      const { renderTerms } = await import("../help/topic.ts");
+      const terms = TOPICS.map(({ name, brief }) => [name, brief] as const);
+      context.stdout.write(`\nTopics:\n${renderTerms(terms, proseWidth(context.stdout))}\n`);
     }
     return EXIT_OK;
   },

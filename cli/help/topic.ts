@@ -25,14 +25,15 @@ export function renderTopic(topic: Topic, width: number): string {
   return `${[wrap(topic.brief, width).join("\n"), ...blocks].join("\n\n")}\n`;
 }
 
-function renderTerms(terms: Exclude<Block, string>, width: number): string {
+/** Returns words with what each means, beside or, where it is narrow, below. */
+export function renderTerms(terms: Exclude<Block, string>, width: number): string {
   const longest = Math.max(...terms.map(([term]) => term.length));
   const column = INDENT + longest + 2;
   const isBeside = width - column >= MIN_MEANING_WIDTH;
   return terms.map(([term, meaning]) => {
-    const head = " ".repeat(INDENT) + term;
     const indent = isBeside ? column : 2 * INDENT;
     const lines = wrap(meaning, width - indent).map((line) => " ".repeat(indent) + line);
-    return isBeside ? head.padEnd(column) + lines.join("\n").trimStart() : [head, ...lines].join("\n");
+    if (isBeside) return (" ".repeat(INDENT) + term).padEnd(column) + lines.join("\n").trimStart();
+    return [...wrap(term, width - INDENT).map((line) => " ".repeat(INDENT) + line), ...lines].join("\n");
   }).join("\n");
 }
