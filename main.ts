@@ -37,7 +37,9 @@ const host: Host = {
     (await import("./io/supervisor/definition.ts")).definitionText(kind, request),
   keptLog: async (wanted) => (await import("./io/kept_log.ts")).keptLog(wanted),
   openOutput: async (path, options) => (await import("./io/output_file.ts")).openOutput(path, options),
+  netcheck: async (request, signal) => (await import("./io/netcheck.ts")).netcheck(request, signal),
   makeBundle: async (request, signal) => (await import("./io/bundle/bundle.ts")).makeBundle(request, signal),
+  replaceFile: async (path, text) => (await import("./io/public_file.ts")).replacePublicFile(path, text),
   versionFacts: async () => (await import("./io/version_facts.ts")).versionFacts(),
 };
 

@@ -29,6 +29,7 @@ import type {
   SessionConfig,
 } from "../lib/control/config.ts";
 import type { AdminAnswer, AdminRequest } from "../lib/portal/admin.ts";
+import type { NetcheckFacts, NetcheckRequest } from "../lib/control/netcheck.ts";
 import type { Profiles } from "../lib/control/profile.ts";
 
 /** What commands get from the world. */
@@ -61,6 +62,10 @@ export interface Stream {
   readonly isTerminal: boolean;
   /** Width in columns; undefined if this is no terminal. */
   readonly columns: number | undefined;
+  /** Height in lines; undefined if this is no terminal. */
+  readonly rows?: number | undefined;
+  /** Whether the reader has gone, as far as was noticed: what is written is dropped. */
+  readonly isClosed?: boolean;
 }
 
 /** The process's environment variables. */
@@ -177,8 +182,12 @@ export interface Host {
    * unless it may be overwritten.
    */
   openOutput(path: string, options: { readonly overwrite: boolean }): Promise<ByteSink>;
+  /** Measures the way to the portal and to the relays; what cannot be measured is left out. */
+  netcheck(request: NetcheckRequest, signal: AbortSignal): Promise<NetcheckFacts>;
   /** Writes an archive for whoever helps. */
   makeBundle(request: BundleRequest, signal: AbortSignal): Promise<BundleReport>;
+  /** Puts `text` into the file at `path` in one step: readers see the old text or the new one. */
+  replaceFile(path: string, text: string): Promise<void>;
   /** Facts for `fz version --verbose`, label to value; the order is the order of printing. */
   versionFacts(): Promise<Readonly<Record<string, string>>>;
 }

@@ -3,15 +3,25 @@
 /** A standard stream for text. Writing to a reader that has gone ends nothing: what cannot be written is dropped. */
 export function textStream(stream: typeof Deno.stdout | typeof Deno.stderr) {
   const isTerminal = stream.isTerminal();
+  let isClosed = false;
+  const size = () => {
+    if (!isTerminal) return undefined;
+    try {
+      return Deno.consoleSize();
+    } catch {
+      return undefined;
+    }
+  };
   return {
     isTerminal,
     get columns(): number | undefined {
-      if (!isTerminal) return undefined;
-      try {
-        return Deno.consoleSize().columns;
-      } catch {
-        return undefined;
-      }
+      return size()?.columns;
+    },
+    get rows(): number | undefined {
+      return size()?.rows;
+    },
+    get isClosed(): boolean {
+      return isClosed;
     },
     write(text: string): void {
       let bytes: Uint8Array = new TextEncoder().encode(text);
@@ -19,6 +29,7 @@ export function textStream(stream: typeof Deno.stdout | typeof Deno.stderr) {
         while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
       } catch (error) {
         if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+        isClosed = true;
       }
     },
   };

@@ -86,7 +86,12 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
     keptLog: () => Promise.resolve(undefined),
     openOutput: () => Promise.reject(new Error("not faked")),
+    netcheck: () => Promise.reject(new Error("not faked")),
     makeBundle: () => Promise.reject(new Error("not faked")),
+    replaceFile: (path, text) => {
+      calls.push(["replaceFile", [path, text]]);
+      return Promise.resolve();
+    },
     versionFacts: () => Promise.resolve({ kernel: "6.1", crypto: "noble" }),
     ...options.host,
   };

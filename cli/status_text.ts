@@ -1,0 +1,218 @@
+/** A session in words, for `fz status`: the answer first, then what it is made of. */
+
+import { printable } from "../lib/base/text.ts";
+import type { DnsDocument, GatewayDocument, RelayDocument, StatusDocument } from "../lib/control/api.ts";
+import { formatAgo, formatBytes, formatCount, formatMs, formatSpan, msSince } from "./format.ts";
+import type { Style } from "./output.ts";
+import { describePath, resourceAddress, resourceState } from "./resource_text.ts";
+import { renderTable, wrap } from "./table.ts";
+
+/** How a status is shown. */
+export interface StatusView {
+  readonly width: number | undefined;
+  /** Unix time in milliseconds. */
+  readonly nowMs: number;
+  readonly paint: (style: Style, text: string) => string;
+}
+
+/** More resources than this are for `fz resource list`. */
+const MAX_RESOURCES = 20;
+const NO_PAINT = (_style: Style, text: string) => text;
+
+/** Returns one sentence: where the session stands. Without figures that change all the time unless `isFull`. */
+export function headline(status: StatusDocument, isFull = true): string {
+  const portal = printable(hostOf(status.portal.url));
+  const name = printable(status.device.name);
+  switch (status.state) {
+    case "connected":
+      return `Connected as "${name}" to ${portal}: ${summary(status, isFull)}`;
+    case "degraded":
+      return `Connected as "${name}", but ${portal} is away: nothing new is granted; ${
+        summary(status, isFull)
+      }`;
+    case "connecting":
+      return `Connecting to ${portal}`;
+    case "signed-out":
+      return "Not signed in";
+    case "stopping":
+      return "Stopping";
+  }
+}
+
+/** Returns the lines of a status. */
+export function statusLines(status: StatusDocument, view: StatusView): string[] {
+  const { width, paint } = view;
+  const style: Style = status.state === "connected"
+    ? "green"
+    : status.state === "signed-out"
+    ? "red"
+    : "yellow";
+  const { problem } = status;
+  const why = [
+    ...problem === undefined ? [] : wrap(printable(problem.message), width),
+    ...problem?.next === undefined ? [] : wrap(printable(problem.next), width),
+  ];
+  return [
+    ...wrap(headline(status), width).map((line) => paint(style, line)),
+    ...why,
+    "",
+    ...factLines(facts(status, view.nowMs), width, paint),
+    ...section(resourceLines(status, view)),
+    ...section(gatewayLines(status.gateways, view)),
+    ...section(relayLines(status.relays, view)),
+  ];
+}
+
+/**
+ * Returns what says whether something changed that a reader of single lines wants to hear of: not counters, ages and
+ * round trips.
+ */
+export function stableText(status: StatusDocument): string {
+  return JSON.stringify(status, (key, value: unknown) => VOLATILE.has(key) ? undefined : value);
+}
+
+/** Returns "label  value" lines; a value too long for the line goes on below itself. */
+export function factLines(
+  facts: readonly (readonly [label: string, value: string])[],
+  width: number | undefined,
+  paint: (style: Style, text: string) => string = NO_PAINT,
+): string[] {
+  const column = Math.max(0, ...facts.map(([label]) => label.length)) + 2;
+  return facts.flatMap(([label, value]) => {
+    const lines = wrap(printable(value), width === undefined ? undefined : Math.max(width - column, 16));
+    return lines.map((line, index) =>
+      index === 0 ? `${paint("dim", label.padEnd(column))}${line}` : `${" ".repeat(column)}${line}`
+    );
+  });
+}
+
+const VOLATILE: ReadonlySet<string> = new Set([
+  "rxBytes",
+  "txBytes",
+  "rttMs",
+  "lastHandshakeAgoMs",
+  "agoMs",
+  "answered",
+  "cacheEntries",
+  "drops",
+  "retryAt",
+]);
+
+function summary({ resources, gateways }: StatusDocument, isFull: boolean): string {
+  const connected = gateways.filter(({ path }) => path !== undefined);
+  const paths = connected.map(({ path }) => isFull ? describeRoundTrip(path!) : path!.kind);
+  const shown = paths.length === 0 || paths.length > 3 ? "" : ` (${paths.join("; ")})`;
+  return `${formatCount(resources.length, "resource")}, ${formatCount(connected.length, "gateway")}${shown}`;
+}
+
+function describeRoundTrip(
+  { kind, rttMs }: { readonly kind: string; readonly rttMs?: number | undefined },
+): string {
+  return rttMs === undefined ? kind : `${kind}, ${formatMs(rttMs)}`;
+}
+
+function facts(status: StatusDocument, nowMs: number): (readonly [string, string])[] {
+  const { portal, tunnel, dns, internet, retryAt, drops } = status;
+  const lines: (readonly [string, string])[] = [];
+  const since = portal.since === undefined ? undefined : msSince(portal.since, nowMs);
+  const retryMs = retryAt === undefined ? undefined : Math.max(0, Date.parse(retryAt) - nowMs);
+  const link = portal.connected
+    ? since === undefined ? "connected" : `connected for ${formatSpan(since)}`
+    : retryMs === undefined
+    ? "not connected"
+    : `not connected, next try in ${formatSpan(retryMs)}`;
+  lines.push(["Portal", `${portal.url}, ${link}`]);
+  if (tunnel !== undefined) {
+    const { device, ipv4, ipv6, mtu, routes } = tunnel;
+    lines.push(["Tunnel", `${device}, ${ipv4}, ${ipv6}, MTU ${mtu}, ${formatCount(routes.length, "route")}`]);
+  }
+  if (dns !== undefined) lines.push(["DNS", describeDns(dns)]);
+  if (internet.available) {
+    const text = internet.active
+      ? "all traffic goes through the tunnel"
+      : internet.wanted
+      ? "on, not connected"
+      : "off";
+    lines.push(["Internet", text]);
+  }
+  const up = msSince(status.startedAt, nowMs);
+  const running = up === undefined ? "" : `, running for ${formatSpan(up)}`;
+  lines.push(["Session", `profile ${status.profile}, fz ${status.version}, pid ${status.pid}${running}`]);
+  const dropped = Object.entries(drops).filter(([, count]) => count > 0);
+  if (dropped.length > 0) {
+    lines.push(["Dropped", dropped.map(([reason, count]) => `${reason} ${count}`).join(", ")]);
+  }
+  return lines;
+}
+
+function describeDns({ control, intercepted, answered }: DnsDocument): string {
+  const total = Object.values(answered).reduce((sum, count) => sum + count, 0);
+  const how = control === "disabled" ? "names do not reach the session" : `by ${control}`;
+  return `${how}, ${formatCount(intercepted.length, "pattern")}, ${formatCount(total, "question")}`;
+}
+
+function resourceLines({ resources, gateways }: StatusDocument, { width, paint }: StatusView): string[] {
+  if (resources.length === 0) return [];
+  const shown = resources.slice(0, MAX_RESOURCES);
+  const states = shown.map((resource) =>
+    resourceState(resource, gateways.find(({ id }) => id === resource.gatewayId))
+  );
+  const lines = renderTable(
+    [
+      { title: "RESOURCE", isFlexible: true },
+      { title: "ADDRESS", isFlexible: true },
+      { title: "STATE", paint: (text, row) => paint(states[row]!.style, text) },
+    ],
+    shown.map((resource, row) => [resource.name, resourceAddress(resource), states[row]!.text]),
+    { width },
+  );
+  const more = resources.length - shown.length;
+  return more === 0 ? lines : [...lines, `and ${more} more: fz resource list`];
+}
+
+function gatewayLines(gateways: readonly GatewayDocument[], { width }: StatusView): string[] {
+  if (gateways.length === 0) return [];
+  return renderTable(
+    [
+      { title: "GATEWAY", isFlexible: true },
+      { title: "PATH" },
+      { title: "HANDSHAKE" },
+      { title: "RECEIVED", align: "right" },
+      { title: "SENT", align: "right" },
+    ],
+    gateways.map(({ id, siteName, state, path, lastHandshakeAgoMs, rxBytes, txBytes }) => [
+      siteName === undefined ? shortId(id) : `${siteName} ${shortId(id)}`,
+      path === undefined ? state : describePath(path),
+      lastHandshakeAgoMs === undefined ? "none yet" : formatAgo(lastHandshakeAgoMs),
+      formatBytes(rxBytes),
+      formatBytes(txBytes),
+    ]),
+    { width },
+  );
+}
+
+function relayLines(relays: readonly RelayDocument[], { width }: StatusView): string[] {
+  if (relays.length === 0) return [];
+  return renderTable(
+    [{ title: "RELAY", isFlexible: true }, { title: "STATE" }, { title: "RTT", align: "right" }],
+    relays.map(({ id, state, address, rttMs }) => [
+      address ?? shortId(id),
+      state,
+      rttMs === undefined ? "" : formatMs(rttMs),
+    ]),
+    { width },
+  );
+}
+
+function section(lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : ["", ...lines];
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : url;
+}
+
+/** Enough to tell them apart; all of it is in the JSON. */
+function shortId(id: string): string {
+  return id.slice(0, 8);
+}
