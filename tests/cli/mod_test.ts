@@ -120,6 +120,7 @@ Deno.test("fz run: hands upstream's flags to the client", async () => {
     },
     token: "t0ken",
     disabledResources: [],
+    listen: undefined,
     waitsForCredential: false,
   }]]);
 });
