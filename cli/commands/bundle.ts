@@ -8,6 +8,7 @@ import { integer } from "@optique/core/valueparser";
 import { Fault } from "../../lib/base/fault.ts";
 import type { BundleDocument, BundleReport } from "../../lib/control/bundle.ts";
 import { diagnose } from "../../lib/control/doctor.ts";
+import { judgeNetwork, netcheckDocumentOf } from "../../lib/control/netcheck.ts";
 import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -79,7 +80,13 @@ then it holds what can be had. Nothing is sent anywhere.`,
         duration,
         redact: !keepNames,
         tokenPath: settings instanceof Fault ? undefined : settings.settings.tokenPath,
-        documents: [configDocument(settings), await doctorDocument(settings, context)],
+        documents: [
+          configDocument(settings),
+          ...await Promise.all([
+            doctorDocument(settings, context),
+            netcheckDocument(settings, context, abort.signal),
+          ]),
+        ],
       }, abort.signal);
       print(report, keepNames, json, context);
       return EXIT_OK;
@@ -130,6 +137,23 @@ async function doctorDocument(
       udp: undefined,
     });
     return { type: "document", name, value: { findings: diagnose(facts) } };
+  } catch (error) {
+    return { type: "missing", name, reason: describeError(error) };
+  }
+}
+
+async function netcheckDocument(
+  settings: SessionSettings | Fault,
+  context: CliContext,
+  signal: AbortSignal,
+): Promise<BundleDocument> {
+  const name = "netcheck.json";
+  if (settings instanceof Fault) return { type: "missing", name, reason: describeError(settings) };
+  try {
+    const { apiUrl, name: device, id } = settings.settings;
+    // Without the token: a bundle must not take the place of a session at the portal.
+    const facts = await context.host.netcheck({ apiUrl, token: undefined, name: device, id }, signal);
+    return { type: "document", name, value: netcheckDocumentOf(facts, judgeNetwork(facts)) };
   } catch (error) {
     return { type: "missing", name, reason: describeError(error) };
   }
