@@ -1,0 +1,87 @@
+/** A program in a real terminal, made and looked at by tmux. */
+
+import assert from "node:assert/strict";
+
+/** How long something may take to show. */
+const LIMIT_MS = 20_000;
+
+export class Terminal {
+  readonly #folder: string;
+  readonly #socket: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#socket = `${folder}/tmux`;
+  }
+
+  /** Runs the `script` of a shell in a terminal of this size. It stays when the script has ended. */
+  static async start(
+    script: string,
+    { columns = 80, rows = 50, env = {} }: {
+      readonly columns?: number;
+      readonly rows?: number;
+      readonly env?: Readonly<Record<string, string>>;
+    } = {},
+  ): Promise<Terminal> {
+    const terminal = new Terminal(await Deno.makeTempDir({ prefix: "fz-tmux-" }));
+    const path = `${terminal.#folder}/script`;
+    await Deno.writeTextFile(path, `${script}\nsleep 1000\n`);
+    await terminal.#tmux([
+      "-f",
+      "/dev/null",
+      "new-session",
+      "-d",
+      "-x",
+      String(columns),
+      "-y",
+      String(rows),
+      `sh ${path}`,
+    ], env);
+    return terminal;
+  }
+
+  /** Presses keys, by their names at tmux: "Enter", "C-c". */
+  async press(...keys: readonly string[]): Promise<void> {
+    await this.#tmux(["send-keys", ...keys]);
+  }
+
+  /** Pastes as a terminal does: with marks where the program wants them. */
+  async paste(text: string): Promise<void> {
+    const path = `${this.#folder}/paste`;
+    await Deno.writeTextFile(path, text);
+    await this.#tmux(["load-buffer", path]);
+    await this.#tmux(["paste-buffer", "-p", "-r"]);
+  }
+
+  /** Returns what is on the screen. */
+  async screen(): Promise<string> {
+    return (await this.#tmux(["capture-pane", "-p", "-S", "-"])).replace(/\n+$/, "\n");
+  }
+
+  /** Waits until the screen shows `pattern`, and returns it. */
+  async shows(pattern: RegExp): Promise<string> {
+    const deadline = performance.now() + LIMIT_MS;
+    for (;;) {
+      const screen = await this.screen();
+      if (pattern.test(screen)) return screen;
+      assert.ok(performance.now() < deadline, `never showed ${pattern}:\n${screen}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tmux(["kill-server"]);
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  async #tmux(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const command = new Deno.Command("tmux", {
+      args: ["-S", this.#socket, ...args],
+      env: { LC_ALL: "C.UTF-8", ...env },
+      stdin: "null",
+    });
+    const { success, stdout, stderr } = await command.output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout);
+  }
+}
