@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { takeToken } from "../../cli/token.ts";
+import { findToken, takeToken } from "../../cli/token.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import { fakeContext } from "./fake_context.ts";
 
@@ -26,4 +26,19 @@ Deno.test("takeToken: gives text that can go into a header, or a fault that does
       assert.equal(context.variables.has("FIREZONE_TOKEN"), false);
     }),
   );
+});
+
+Deno.test("findToken: prefers what systemd hands over, but not its stand-in for none", async () => {
+  const files = new Map([["/run/credentials/fz/token", "handed-over\n"], ["/etc/fz/token", "stored\n"]]);
+  const env = { CREDENTIALS_DIRECTORY: "/run/credentials/fz" };
+  const find = () =>
+    findToken(
+      fakeContext({ env, host: { readToken: (path) => Promise.resolve(files.get(path)) } }),
+      "/etc/fz/token",
+    );
+  assert.equal((await find())?.token, "handed-over");
+  files.set("/run/credentials/fz/token", "\n");
+  assert.equal((await find())?.token, "stored");
+  files.delete("/etc/fz/token");
+  assert.equal(await find(), undefined);
 });

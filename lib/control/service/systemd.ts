@@ -26,7 +26,7 @@ ExecStart=${command(...sessionArguments(options))}
 ${
     environment.map((assignment) => `Environment=${quoted(assignment)}\n`).join("")
   }ExecReload=/bin/kill -HUP $MAINPID
-ExecStopPost=-${command("cleanup", "--quiet")}
+ExecStopPost=-${command("cleanup")}
 
 # Ready is when the tunnel is configured. A machine may start offline, or before anybody has signed in.
 TimeoutStartSec=infinity

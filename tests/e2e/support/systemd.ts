@@ -1,6 +1,6 @@
 /**
  * A real systemd as the first process of a lab host: for tests of the service. It gets namespaces of its own inside the
- * host's, an empty /etc/systemd/system, and one target that pulls nothing of the machine's units in.
+ * host's, and no units but those that the test makes.
  */
 
 import assert from "node:assert/strict";
@@ -8,15 +8,28 @@ import { type Host, runTool } from "../../../io/lab/host.ts";
 import type { Outcome } from "../../../io/lab/process.ts";
 
 const TARGET = "fz-lab.target";
+/** Targets that units name without saying so; here they need nothing. */
+const TARGETS = [
+  TARGET,
+  "sysinit.target",
+  "basic.target",
+  "shutdown.target",
+  "multi-user.target",
+  "network-online.target",
+];
+/** The path of units is ours alone: those of the machine would change kernel settings, start daemons and keep journals. */
 const INIT = `
 mount -t proc proc /proc || exit 1
-mount -t tmpfs tmpfs /tmp || exit 1
-mount -t tmpfs tmpfs /etc/systemd/system || exit 1
-printf '[Unit]\\nDescription=lab\\nAllowIsolate=yes\\n' >/etc/systemd/system/${TARGET}
-mkdir -p /run/systemd/system /run/lock
+for folder in /tmp /var/log /etc/systemd; do mount -t tmpfs tmpfs $folder || exit 1; done
+mkdir -p /etc/systemd/system /run/systemd/system /run/lock
+for target in ${TARGETS.join(" ")}; do
+  printf '[Unit]\\nDescription=%s of the lab\\nAllowIsolate=yes\\nDefaultDependencies=no\\n' "$target" \
+    >/etc/systemd/system/$target
+done
 # Services get their credentials by a mount that must reach this namespace.
 mount --make-rshared / || exit 1
-container=fz exec /lib/systemd/systemd --system --unit=${TARGET} --log-target=console --show-status=no
+export container=fz SYSTEMD_UNIT_PATH=/etc/systemd/system
+exec /lib/systemd/systemd --system --unit=${TARGET} --log-target=console --show-status=no
 `;
 
 export class SystemdHost {

@@ -23,7 +23,7 @@ Deno.test("systemdUnit: runs the session, and cleans up after it", () => {
   const unit = systemdUnit(OPTIONS);
   assert.deepEqual(directive(unit, "Type"), ["notify"]);
   assert.deepEqual(directive(unit, "ExecStart"), ["/usr/local/bin/fz run --service --profile work"]);
-  assert.deepEqual(directive(unit, "ExecStopPost"), ["-/usr/local/bin/fz cleanup --quiet"]);
+  assert.deepEqual(directive(unit, "ExecStopPost"), ["-/usr/local/bin/fz cleanup"]);
   assert.deepEqual(directive(unit, "RestartPreventExitStatus"), ["2 3 4"]);
   assert.deepEqual(directive(unit, "LoadCredential"), ["token:/etc/dev.firezone.client/token"]);
   assert.deepEqual(directive(unit, "SetCredential"), ["token:\\n"]);
