@@ -6,6 +6,8 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
+import type { ResourceStatus } from "../../lib/client/status.ts";
+import { findResource, nearestResource } from "../../lib/client/target.ts";
 import type {
   Problem,
   ResourceDocument,
@@ -20,6 +22,7 @@ import { monotonicNow } from "../clock.ts";
 import { Lifetime, type RunningRole } from "../lifetime.ts";
 import { resourceDocument, type SessionFacts, statusDocument, timeText } from "./documents.ts";
 import { Hub } from "./hub.ts";
+import { NO_WISHES, type Wishes } from "./wishes.ts";
 import { problemOf } from "../control/problem.ts";
 
 /** What the engine tells the service. */
@@ -31,6 +34,10 @@ export interface ServiceOptions {
   readonly config: Omit<ClientConfig, "token">;
   /** Names or ids of resources that stay out of the tunnel. */
   readonly disabledResources: readonly string[];
+  /** What was switched in an earlier session. */
+  readonly wishes?: Wishes;
+  /** Keeps what is switched for the next session. */
+  readonly keepWishes?: (wishes: Wishes) => void;
   /** Whether it waits for a credential when there is none or a dead one, instead of ending. */
   readonly waitsForCredential: boolean;
   readonly log: Log;
@@ -66,6 +73,7 @@ export class Service implements RunningRole {
   #problem: Problem | undefined;
   #internetWanted: boolean;
   readonly #disabled: Set<string>;
+  #wishes: Wishes;
   /** As the engine has it. */
   #disabledIds = "";
   #announced = "";
@@ -74,8 +82,10 @@ export class Service implements RunningRole {
   constructor(options: ServiceOptions) {
     this.log = options.log;
     this.#options = options;
-    this.#internetWanted = options.config.internetResource;
-    this.#disabled = new Set(options.disabledResources);
+    this.#wishes = options.wishes ?? NO_WISHES;
+    // What the settings switch on stays on; what they leave open is as it was switched last.
+    this.#internetWanted = options.config.internetResource || this.#wishes.internet === true;
+    this.#disabled = new Set([...options.disabledResources, ...this.#wishes.disabledResources]);
   }
 
   /** See `RunningRole`: resolves when the tunnel is configured for the first time. */
@@ -173,27 +183,24 @@ export class Service implements RunningRole {
   /** Switches full tunnel, for this engine and those after it. */
   setInternet(active: boolean): void {
     this.#internetWanted = active;
+    this.#keep({ internet: active });
     this.#engine?.setInternetResource(active);
   }
 
   /** Takes the resource of this name or id out of the tunnel or puts it back, for this engine and those after it. */
   setResource(nameOrId: string, enabled: boolean): ResourceDocument {
-    const find = () =>
-      this.#engine?.status().resources.find(({ id, name }) => id === nameOrId || name === nameOrId);
-    const resource = find();
-    if (resource === undefined) {
-      throw new Fault(
-        "unknown-resource",
-        `Cannot find the resource "${nameOrId}": there is none of that name`,
-        {
-          next: "Run `fz resource list` to see all.",
-        },
-      );
+    const resources = this.#engine?.status().resources ?? [];
+    const resource = oneResource(nameOrId, resources);
+    if (resource.type === "internet") this.setInternet(enabled);
+    else {
+      for (const key of [resource.id, resource.name]) this.#disabled.delete(key);
+      if (!enabled) this.#disabled.add(resource.id);
+      const others = this.#wishes.disabledResources.filter((id) => id !== resource.id);
+      this.#keep({ disabledResources: enabled ? others : [...others, resource.id] });
+      this.#applyDisabled();
     }
-    for (const key of [resource.id, resource.name]) this.#disabled.delete(key);
-    if (!enabled) this.#disabled.add(resource.id);
-    this.#applyDisabled();
-    return resourceDocument(find() ?? resource);
+    const after = this.#engine?.status().resources.find(({ id }) => id === resource.id);
+    return resourceDocument(after ?? resource);
   }
 
   /** Forgets all paths and finds new ones. */
@@ -218,6 +225,7 @@ export class Service implements RunningRole {
         onPortal: () => this.#announce(),
       });
       this.#engine = engine;
+      this.#applyDisabled();
       engine.ready.then(() => this.#handleReady(engine), () => {});
       engine.done.then(() => this.#handleEnd(engine), (error) => this.#handleEnd(engine, error));
     } finally {
@@ -271,13 +279,20 @@ export class Service implements RunningRole {
     if (event.event === "resources-changed") this.#applyDisabled();
   }
 
+  #keep(changed: Partial<Wishes>): void {
+    this.#wishes = { ...this.#wishes, ...changed };
+    this.#options.keepWishes?.(this.#wishes);
+  }
+
   /** Names come to mean something, or something else, when resources change. */
   #applyDisabled(): void {
     const engine = this.#engine;
     if (engine === undefined || (this.#disabled.size === 0 && this.#disabledIds === "")) return;
-    const ids = engine.status().resources
-      .filter(({ id, name }) => this.#disabled.has(id) || this.#disabled.has(name))
-      .map(({ id }) => id);
+    const named = engine.status().resources.filter(({ name }) => this.#disabled.has(name)).map(({ id }) =>
+      id
+    );
+    // Ids also of resources that are yet to come: not one packet of theirs shall get through.
+    const ids = [...new Set([...this.#disabled, ...named])];
     if (ids.join() === this.#disabledIds) return;
     this.#disabledIds = ids.join();
     engine.setDisabledResources(ids);
@@ -314,4 +329,21 @@ export class Service implements RunningRole {
     this.#work = result.catch(() => {});
     return result;
   }
+}
+
+/** Throws a Fault if no resource, or more than one, is called that. */
+function oneResource(nameOrId: string, resources: readonly ResourceStatus[]): ResourceStatus {
+  const found = findResource(nameOrId, resources);
+  if (found === "several") {
+    throw new Fault("usage", `Cannot tell which resource is meant by "${nameOrId}": several have that name`, {
+      next: "Use the id, as `fz resource list --json` tells it.",
+    });
+  }
+  if (found !== undefined) return found;
+  const similar = nearestResource(nameOrId, resources);
+  throw new Fault("unknown-resource", `Cannot find the resource "${nameOrId}": there is none of that name`, {
+    next: similar === undefined
+      ? "Run `fz resource list` to see all."
+      : `Did you mean "${similar}"? Run \`fz resource list\` to see all.`,
+  });
 }

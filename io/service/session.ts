@@ -20,6 +20,7 @@ import { serviceHandlers } from "./handlers.ts";
 import { type Lock, takeLock } from "./lock.ts";
 import { type Notices, openNotices, stateLine } from "./notices.ts";
 import { Service } from "./service.ts";
+import { readWishes, wishesFile, writeWishes } from "./wishes.ts";
 import { readSessionTrace, removeSessionFile, writeSessionFile } from "./session_file.ts";
 
 /** Somebody who only looks whether there is a session holds its lock for no longer. */
@@ -54,10 +55,13 @@ async function serve(
   place: Place | undefined,
 ): Promise<RunningSession> {
   const events = openEvents();
+  const wishes = wishesFile(pathsOf(pathContext()).state, config.profile);
   const service = new Service({
     profile: config.profile,
     config: config.client,
     disabledResources: config.disabledResources,
+    wishes: readWishes(wishes, log),
+    keepWishes: (changed) => writeWishes(wishes, changed, log),
     waitsForCredential: config.waitsForCredential,
     log,
     startEngine: (client, hooks) => startClient(client, log, hooks),

@@ -11,6 +11,7 @@ import type { ClientStatus, ResourceStatus } from "../../lib/client/status.ts";
 import { HealthDocument, type SessionEvent, StatusDocument } from "../../lib/control/api.ts";
 import type { ClientConfig } from "../../lib/control/config.ts";
 import type { RunEvent } from "../../lib/control/event.ts";
+import type { Wishes } from "../../io/service/wishes.ts";
 
 const CONFIG: Omit<ClientConfig, "token"> = {
   apiUrl: "wss://portal.test/",
@@ -284,21 +285,51 @@ Deno.test("Service.follow: begins with the status, goes on with what happens, an
 Deno.test("Service: keeps resources out of the tunnel by name or id, also after a new sign-in", async () => {
   const { service, engines } = setUp({ disabledResources: ["web"] });
   await service.start("token");
+  assert.deepEqual(engines[0]!.disabled, [["web"]], "ids hold before the resources are known");
   engines[0]!.resources = [resource("1", "web"), resource("2", "db")];
   engines[0]!.hooks.events({ event: "resources-changed" });
   engines[0]!.hooks.events({ event: "resources-changed" });
-  assert.deepEqual(engines[0]!.disabled, [["1"]]);
+  assert.deepEqual(engines[0]!.disabled.slice(1), [["web", "1"]]);
   service.setResource("2", false);
-  service.setResource("web", true);
-  assert.deepEqual(engines[0]!.disabled, [["1"], ["1", "2"], ["2"]]);
+  service.setResource("Web", true);
+  assert.deepEqual(engines[0]!.disabled.slice(2), [["web", "2", "1"], ["2"]]);
   assert.throws(
-    () => service.setResource("none", false),
-    (error) => error instanceof Fault && error.code === "unknown-resource",
+    () => service.setResource("dp", false),
+    (error) => error instanceof Fault && error.code === "unknown-resource" && /"db"/.test(error.next ?? ""),
   );
   await service.useCredential("other");
   engines[1]!.resources = engines[0]!.resources;
   engines[1]!.hooks.events({ event: "resources-changed" });
   assert.deepEqual(engines[1]!.disabled, [["2"]]);
+  await service.stop();
+});
+
+Deno.test("Service: remembers what was switched, for the next session", async () => {
+  const kept: Wishes[] = [];
+  const { service, engines } = setUp({ disabledResources: ["1"], keepWishes: (wishes) => kept.push(wishes) });
+  await service.start("token");
+  engines[0]!.resources = [resource("1", "web"), resource("2", "db")];
+  service.setResource("db", false);
+  service.setInternet(true);
+  service.setResource("web", true);
+  assert.deepEqual(kept.at(-1), { internet: true, disabledResources: ["2"] });
+  await service.stop();
+  const next = setUp({ wishes: kept.at(-1)! });
+  await next.service.start("token");
+  assert.equal(next.engines[0]!.config.internetResource, true);
+  assert.deepEqual(next.engines[0]!.disabled, [["2"]]);
+  await next.service.stop();
+});
+
+Deno.test("Service.setResource: asks which one is meant where several have the name", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  engines[0]!.resources = [resource("1", "web"), resource("2", "web")];
+  assert.throws(
+    () => service.setResource("web", false),
+    (error) => error instanceof Fault && error.code === "usage" && /several/.test(error.message),
+  );
+  assert.equal(service.setResource("2", false).id, "2");
   await service.stop();
 });
 

@@ -1,0 +1,66 @@
+/**
+ * What was switched while a session ran and is to hold at its next start: disabled resources, full tunnel. A small file
+ * beside the profile's other state; where it cannot be read, nothing was switched.
+ */
+
+import * as v from "valibot";
+import type { Log } from "../../lib/base/log.ts";
+
+/** What was switched. */
+export interface Wishes {
+  /** Undefined: never switched, so that the settings decide. */
+  readonly internet: boolean | undefined;
+  /** Ids, also of resources that are not there at the moment. */
+  readonly disabledResources: readonly string[];
+}
+
+/** Nothing was switched. */
+export const NO_WISHES: Wishes = { internet: undefined, disabledResources: [] };
+const MAX_BYTES = 2 ** 20;
+const MAX_RESOURCES = 10_000;
+
+const Stored = v.object({
+  schema: v.literal(1),
+  internet: v.optional(v.boolean()),
+  disabledResources: v.optional(
+    v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.maxLength(MAX_RESOURCES)),
+    [],
+  ),
+});
+
+/** Returns the file with the wishes of `profile` in the state folder `state`. */
+export function wishesFile(state: string, profile: string): string {
+  return `${state}/profiles/${profile}.json`;
+}
+
+/** Returns what the file at `path` says. */
+export function readWishes(path: string, log: Log): Wishes {
+  try {
+    if (Deno.statSync(path).size > MAX_BYTES) throw new Error("it is too long");
+    const { internet, disabledResources } = v.parse(Stored, JSON.parse(Deno.readTextFileSync(path)));
+    return { internet, disabledResources };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      log.warn("cannot read what was switched before; going on as if nothing was", { path, error });
+    }
+    return NO_WISHES;
+  }
+}
+
+/** Makes the file at `path` say `wishes`, all of it or nothing. A failure is logged: the wishes hold until the end. */
+export function writeWishes(path: string, { internet, disabledResources }: Wishes, log: Log): void {
+  const temporary = `${path}.${Deno.pid}.new`;
+  const kept = disabledResources.slice(0, MAX_RESOURCES);
+  try {
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+    const text = JSON.stringify({
+      schema: 1,
+      ...(internet === undefined ? {} : { internet }),
+      disabledResources: kept,
+    });
+    Deno.writeTextFileSync(temporary, `${text}\n`, { mode: 0o600 });
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    log.warn("cannot keep what was switched for the next start", { path, error });
+  }
+}
