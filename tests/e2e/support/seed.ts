@@ -9,6 +9,8 @@ export interface SeedOptions {
   readonly resources?: readonly Resource[];
   /** Names of `RESOURCES` to leave out. */
   readonly without?: readonly string[];
+  /** Sites besides "site"; no gateway serves them. */
+  readonly sites?: readonly string[];
   /** Resolvers that the account prescribes; the client's own otherwise. */
   readonly dns?: string[];
   readonly searchDomain?: string;
@@ -30,7 +32,7 @@ export const INTERNET: Resource = { name: "Internet", type: "internet", site: "s
 
 /** Returns the seed: one account, one service account, one group that may reach every resource. */
 export function seedFor(options: SeedOptions): SeedInput {
-  const { resources = [], without = [], dns, searchDomain } = options;
+  const { resources = [], without = [], sites = [], dns, searchDomain } = options;
   const all = [...RESOURCES.filter(({ name }) => !without.includes(name)), ...resources];
   return {
     account: {
@@ -38,7 +40,7 @@ export function seedFor(options: SeedOptions): SeedInput {
       ...(dns === undefined ? {} : { dns }),
       ...(searchDomain === undefined ? {} : { search_domain: searchDomain }),
     },
-    sites: [{ name: "site" }],
+    sites: ["site", ...sites].map((name) => ({ name })),
     actors: [{ name: "robot", type: "service_account" }],
     groups: [{ name: "robots", members: ["robot"] }],
     resources: all,
