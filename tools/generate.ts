@@ -5,6 +5,7 @@
 
 import { SHELLS } from "../cli/shells.ts";
 import { manualPages } from "../cli/manual/pages.ts";
+import { withReference } from "./control_reference.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -13,6 +14,10 @@ export async function generated(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const shell of SHELLS) files.set(`completions/${shell.file}`, shell.script());
   for (const [name, text] of await manualPages()) files.set(`man/${name}`, text);
+  const [page, schema] = ["docs/control.md", "lib/control/api.ts"].map((path) =>
+    Deno.readTextFileSync(ROOT + path)
+  );
+  files.set("docs/control.md", withReference(page!, schema!));
   return files;
 }
 
