@@ -60,7 +60,7 @@ export function changeLogFilter({ filter }: RequestOf<"setLogFilter">): AnswerOf
     const parsed = LogFilter.parse(filter);
     if (!parsed.ok) {
       throw new Fault("usage", `Cannot use log filter "${filter}": ${parsed.reason}`, {
-        next: 'A filter is a level, or a list such as "info,client.dns=debug".',
+        next: 'A filter is a level, such as "debug", or a list of them, such as "info,fz=debug".',
       });
     }
     setLogFilter(parsed.value);

@@ -18,8 +18,7 @@ export const levelCommand = defineCommand({
   brief: message`Show or change how much the running session logs.`,
   description:
     message`Without an argument prints the filter in force. With one changes it until the session ends: \
-a level ("debug"), levels of parts of the program ("info,client.dns=trace"), or "reset" for what was asked for at the \
-start.`,
+a level ("debug"), a list of levels as in RUST_LOG, or "reset" for what was asked for at the start.`,
   options: () =>
     object({
       filter: optional(argument(LEVEL, { description: message`A level, a list of levels, or "reset".` })),

@@ -61,7 +61,7 @@ export const logCommand = defineGroup({
 session in the background left.`,
   footer: message`Examples:${lineBreak()}
   ${commandLine("fz log -f --level warn")}${lineBreak()}
-  ${commandLine("fz log level info,client.dns=debug")}${lineBreak()}
+  ${commandLine("fz log level debug")}${lineBreak()}
   ${commandLine("fz log level reset")}`,
   default: showCommand,
   commands: [levelCommand],

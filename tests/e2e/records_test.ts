@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { onNetwork, sleep } from "./support/on_network.ts";
+import { RESOURCES, TOKENS } from "./support/seed.ts";
+
+Deno.test(
+  "fz log, fz capture and fz bundle: tell about a session that runs",
+  onNetwork({ underlay: "ipv4" }, async (network, check) => {
+    await network.startClient();
+    const fz = (...args: string[]) => network.fz(args, network.clientEnv());
+
+    await check("the log since the start, by level, and as it comes", async () => {
+      const { code, stdout } = await fz("log");
+      assert.equal(code, 0);
+      assert.match(stdout, /INFO {2}\S+: connected to the portal/);
+      assert.equal((await fz("log", "--level", "error")).stdout, "");
+      const follower = network.client.spawn(network.command(["log", "-f", "-n", "0"]), {
+        env: network.programEnv(),
+      });
+      assert.match((await fz("log", "level", "debug")).stdout, /^debug$/m);
+      await sleep(500);
+      await network.curl("http://web.site.test/", "-4");
+      await follower.waitFor(/DEBUG/);
+      follower.kill("SIGINT");
+      assert.equal((await follower.outcome).code, 0);
+      assert.match((await fz("log", "level", "reset")).stdout, /^info$/m);
+      const wrong = await fz("log", "level", "dns=loud");
+      assert.equal(wrong.code, 2);
+      assert.match(wrong.stderr, /"dns=loud"/);
+    });
+
+    await check("packets of a resource, both ways, until Ctrl+C", async () => {
+      const path = "/run/test.pcapng";
+      const capture = network.client.spawn(
+        network.command(["capture", "-o", path, "tcp port 80 and resource", '"exact"', "or tcp"]),
+        { env: network.programEnv() },
+      );
+      await capture.waitFor(/Capturing/);
+      await network.curl("http://web.site.test/", "-4");
+      await sleep(300);
+      capture.kill("SIGINT");
+      assert.equal((await capture.outcome).code, 0);
+      await capture.waitFor(/\d+ packets, /);
+      const text = await network.client.must(["tcpdump", "-n", "-r", path]);
+      assert.match(text, /> 100\.(?:9[6-9]|1[01]\d|12[0-7])\.\d+\.\d+\.80: Flags \[S\]/);
+      assert.match(text, /\.80 > 100\.64\.\d+\.\d+\.\d+: Flags \[S\.\]/);
+      assert.match(await network.client.must(["stat", "-c", "%a", path]), /^600/);
+      const wrong = await fz("capture", "-o", "/run/none.pcapng", "tcp prot 80");
+      assert.equal(wrong.code, 2);
+      assert.match(wrong.stderr, /at character 5, "prot"/);
+    });
+
+    await check("so many packets and no more, in a pipe", async () => {
+      const script = `${
+        network.command(["capture", "--count", "3", "-o", "-"]).join(" ")
+      } | tcpdump -n -r - | wc -l`;
+      const counting = network.client.spawn(["sh", "-c", script], { env: network.programEnv() });
+      await sleep(1500);
+      await network.curl("http://web.site.test/", "-4");
+      await counting.waitFor(/^3$/m);
+    });
+
+    await check("an archive without names, addresses and the token", async () => {
+      const { code, stderr } = await fz("bundle", "-o", "/run/b.tar.gz", "--duration", "500ms");
+      assert.equal(code, 0, stderr);
+      const all = await network.client.must(["tar", "xzOf", "/run/b.tar.gz"]);
+      assert.match(all, /"state": "connected"/);
+      assert.match(all, /"udp": "works"/);
+      for (const word of [TOKENS.client, "web.site.test", "198.18.", "172.20.0.", "site-web"]) {
+        const at = all.indexOf(word);
+        assert.equal(at, -1, `${word}: …${all.slice(Math.max(0, at - 100), at + 100)}…`);
+      }
+      for (const { address = "none" } of RESOURCES) {
+        assert.ok(!all.includes(address.replace(/^\*+\./, "")), address);
+      }
+    });
+  }),
+);
