@@ -164,16 +164,18 @@ function attempt<T>(verb: "store" | "remove", path: string, work: () => T): T {
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
     const code = codeOf(cause);
-    const reason = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
+    const known = REASONS[code];
+    const reason = known ?? (cause instanceof Error ? cause.message : String(cause));
     const message = `Cannot ${verb} the token in "${path}": ${reason}`;
+    const why = known === undefined ? { cause } : {};
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
       const next = code === "EROFS"
         ? "Choose another file with --token-path."
         : "Run it as root, or choose a file of your own with --token-path.";
-      throw new Fault("privilege", message, { cause, next });
+      throw new Fault("privilege", message, { ...why, next });
     }
-    const next = verb === "store" ? "What was stored before is untouched." : undefined;
-    throw new Fault("unexpected", message, next === undefined ? { cause } : { cause, next });
+    const next = verb === "store" ? { next: "What was stored before is untouched." } : {};
+    throw new Fault("unexpected", message, { ...why, ...next });
   }
 }
 
