@@ -447,7 +447,6 @@ export const ROUTES = {
     authority: "read",
     kind: "json",
     request: Nothing,
-    /** The filter in force. */
     answer: v.object({ schema: v.literal(1), filter: Text }),
   },
   setLogFilter: {
