@@ -67,6 +67,32 @@ Deno.test(
       assert.equal(code, 0, stdout);
       assert.match(stdout, /^reply from gateway /m);
     });
+    await check("Ctrl+C ends a wait with 130", async () => {
+      const process = spawnFz(network, "wait", "nothing-of-that-name");
+      await process.waitFor(/no resource of yours/);
+      process.kill("SIGINT");
+      assert.equal((await process.outcome).code, 130);
+    });
+    await check("ping goes on while the gateway is away, says so, and gets answers again", async () => {
+      const process = spawnFz(network, "ping", "-i", "100ms", "-W", "1s", "exact.site.test");
+      await process.waitFor(/^reply/m);
+      await network.role("gateway-1").process.stop();
+      await process.waitFor(/no gateway of site "site" is online/, 20_000);
+      await network.startGateway();
+      await process.waitFor(/is online\n[^]*\nreply/, 20_000);
+      process.kill("SIGINT");
+      const { code, stdout } = await process.outcome;
+      assert.equal(code, 0);
+      assert.match(stdout, /[1-9]\d?% lost/);
+    });
+    await check("what was disabled stays so over a restart of the session", async () => {
+      assert.equal((await fz(network, "resource", "disable", "lan")).code, 0);
+      await network.role("client").process.stop();
+      await network.startClient();
+      assert.equal((await fz(network, "wait", "172.20.0.53")).code, 10);
+      assert.equal((await fz(network, "resource", "enable", "lan")).code, 0);
+      assert.equal((await fz(network, "wait", "172.20.0.53")).code, 0);
+    });
     await check("ping tells its replies when Ctrl+C ends it", async () => {
       const process = spawnFz(network, "ping", "-i", "100ms", "exact.site.test");
       await process.waitFor(/^reply[^]*reply/m);
