@@ -1,0 +1,57 @@
+/** What is said to a command line that asks for help or is wrong. */
+
+import { runParserSync } from "@optique/core/facade";
+import { commandLine, formatMessage, type Message, message } from "@optique/core/message";
+import type { Parser } from "@optique/core/parser";
+import { Fault } from "../lib/base/fault.ts";
+import { VERSION } from "../lib/control/version.ts";
+import type { Action } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { EXIT_OK } from "./exit.ts";
+import { proseWidth, usesColour } from "./output.ts";
+import { pathOf, type Route } from "./tree.ts";
+
+const ROOT_FOOTER = message`${commandLine("fz COMMAND --help")} tells the options of a command, ${
+  commandLine("fz help TOPIC")
+} about concepts.`;
+
+/** Below this many columns, options stand above what they mean instead of beside it. */
+const NARROW = 64;
+const NARROW_TERM_WIDTH = 2;
+
+/** Prints the help that `args` ask for, or the version, and returns the exit code. Throws `Fault` "usage". */
+export function explainUsage(
+  parser: Parser<"sync", Action, unknown>,
+  args: readonly string[],
+  route: Route,
+  { stdout, env }: CliContext,
+): Action | number {
+  return runParserSync<typeof parser, number, number>(parser, "fz", args, {
+    brief: message`Zero-trust network access over WireGuard, from the terminal.`,
+    ...(route.nodes.length === 0 ? { footer: ROOT_FOOTER } : {}),
+    help: { option: { names: ["-h", "--help"] }, onShow: () => EXIT_OK },
+    version: { value: `fz ${VERSION}`, option: { names: ["-V", "--version"] }, onShow: () => EXIT_OK },
+    usageLine: [{ type: "literal", value: "COMMAND" }, { type: "literal", value: "[OPTION]..." }],
+    commandList: "top-level",
+    showDefault: { prefix: " (default ", suffix: ")" },
+    termWidth: proseWidth(stdout) < NARROW ? NARROW_TERM_WIDTH : "auto",
+    colors: usesColour(stdout, env),
+    maxWidth: proseWidth(stdout),
+    sectionOrder: () => 0,
+    aboveError: "none",
+    // Lines are wrapped behind the space between words.
+    stdout: (text) => stdout.write(`${text.replace(/ +$/gm, "")}\n`),
+    // Told by `onError` in our own form.
+    stderr: () => {},
+    onError: (_code, error) => {
+      throw usageFault(error, route);
+    },
+  });
+}
+
+function usageFault(error: Message, route: Route): Fault {
+  const text = formatMessage(error, { colors: false, quotes: true }).replaceAll("`", "").replace(/\.$/, "");
+  return new Fault("usage", text, {
+    next: `See "${["fz", pathOf(route), "--help"].filter(Boolean).join(" ")}".`,
+  });
+}
