@@ -1,7 +1,7 @@
 /** Waits until a session is connected, and then for its resources, and tells how far it has come. */
 
 import { Fault } from "../lib/base/fault.ts";
-import type { ProbeEvent, Problem, SessionEvent, SessionState } from "../lib/control/api.ts";
+import type { ProbeEvent, Problem, SessionEvent, SessionState, StatusDocument } from "../lib/control/api.ts";
 import type { Control } from "./context.ts";
 import { formatCount } from "./format.ts";
 import type { Stages } from "./stages.ts";
@@ -16,17 +16,20 @@ export type Connecting =
   /** The signal aborted; `problem` is what was in the way. */
   | { readonly type: "aborted"; readonly problem: Problem | undefined };
 
-/** Follows the session until its tunnel is configured, it cannot be, or `signal` aborts. */
+/** Follows the session until its tunnel is configured, it cannot be, or `signal` aborts. `isNew`: it just began. */
 export async function untilConnected(
   control: Control,
+  isNew: boolean,
   stages: Stages,
   signal: AbortSignal,
 ): Promise<Connecting> {
+  const reached = new Set<string>();
   let pid: number | undefined;
   let problem: Problem | undefined;
   try {
     for await (const event of control.lines("events", {}, signal)) {
-      report(event, stages);
+      // What was reached long ago is no progress.
+      if (isNew || event.event !== "status" || event.state !== "connected") report(event, stages, reached);
       if (event.event !== "status" && event.event !== "state-changed") continue;
       if (typeof event.pid === "number") pid = event.pid;
       const state = event.state as SessionState;
@@ -38,7 +41,8 @@ export async function untilConnected(
       if (problem !== undefined) stages.note(problem.message);
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
+    const isGone = error instanceof Fault && error.code === "not-running";
+    if (!signal.aborted && !isGone) throw error;
   }
   return signal.aborted ? { type: "aborted", problem } : { type: "ended", pid };
 }
@@ -84,17 +88,27 @@ function takeProbe(
   }
 }
 
-function report(event: SessionEvent, stages: Stages): void {
+/** Says what was reached, each once: the first event tells what was before it. */
+function report(event: SessionEvent, stages: Stages, reached: Set<string>): void {
+  const reach = (stage: string, text: string, next: string) => {
+    if (reached.has(stage)) return;
+    reached.add(stage);
+    stages.reach(text, next);
+  };
+  const countOf = (list: unknown) => formatCount(Array.isArray(list) ? list.length : 0, "resource");
   switch (event.event) {
-    case "status":
-      return stages.reach("session", "portal");
-    case "portal-connected":
-      return stages.reach("portal", "resources");
-    case "signed-in": {
-      const count = Array.isArray(event.resources) ? event.resources.length : 0;
-      return stages.reach(formatCount(count, "resource"), "tunnel");
+    case "status": {
+      const { portal, tunnel, resources } = event as Partial<StatusDocument>;
+      reach("session", "session", "portal");
+      if (portal?.connected === true) reach("portal", "portal", "resources");
+      if (tunnel !== undefined) reach("resources", countOf(resources), "tunnel");
+      return;
     }
+    case "portal-connected":
+      return reach("portal", "portal", "resources");
+    case "signed-in":
+      return reach("resources", countOf(event.resources), "tunnel");
     case "ready":
-      return stages.reach("tunnel", "finishing");
+      return reach("tunnel", "tunnel", "finishing");
   }
 }

@@ -66,6 +66,8 @@ class Connection {
   readonly #context: CliContext;
   readonly #abort = new AbortController();
   readonly #deadline: number;
+  /** Of the session, where it is known. */
+  #pid: number | undefined;
   #isInterrupted = false;
 
   constructor(options: UpOptions, context: CliContext) {
@@ -95,12 +97,12 @@ class Connection {
     const held = await sessionSettings(this.#context, this.#options);
     const token = takeVariable(this.#context);
     const found = await this.#findSession();
-    if (found !== undefined) await this.#requireProfile(found, held);
+    if (found !== undefined) this.#pid = await this.#requireProfile(found, held);
     const control = found ?? await this.#startSession(held, token);
-    let outcome = await untilConnected(control, stages, this.#abort.signal);
+    let outcome = await untilConnected(control, found === undefined, stages, this.#abort.signal);
     if (outcome.type === "signed-out" && token !== undefined) {
       await (await this.#context.host.control("change")).ask("credential", { token });
-      outcome = await untilConnected(control, stages, this.#abort.signal);
+      outcome = await untilConnected(control, found === undefined, stages, this.#abort.signal);
     }
     switch (outcome.type) {
       case "connected":
@@ -108,7 +110,8 @@ class Connection {
       case "signed-out":
         throw this.#signedOut(outcome.problem);
       case "ended":
-        throw await this.#ended(outcome.pid);
+        this.#pid ??= outcome.pid;
+        throw await this.#ended();
       case "aborted":
         if (this.#isInterrupted) return this.#interrupted(stages);
         throw await this.#tooLate(held.settings.failFast, outcome.problem);
@@ -121,7 +124,7 @@ class Connection {
       if (this.#isInterrupted) return this.#interrupted(stages);
     }
     stages.end();
-    this.#answer(await control.ask("status", {}), outcome.wasConnected);
+    this.#answer(await control.ask("status", {}), found !== undefined && outcome.wasConnected);
     return EXIT_OK;
   }
 
@@ -135,10 +138,10 @@ class Connection {
     }
   }
 
-  /** A session of other settings is not what was asked for. */
-  async #requireProfile(control: Control, { profile }: SessionSettings): Promise<void> {
+  /** A session of other settings is not what was asked for. Returns the process id of one that is. */
+  async #requireProfile(control: Control, { profile }: SessionSettings): Promise<number> {
     const { profile: running, pid } = await control.ask("status", {});
-    if (running === profile.name) return;
+    if (running === profile.name) return pid;
     const what = `a session with the profile "${running}" runs (pid ${pid})`;
     throw new Fault("tun", `Cannot connect with the profile "${profile.name}": ${what}`, {
       next: "Run `fz down` to end it first.",
@@ -149,8 +152,13 @@ class Connection {
     const { host } = this.#context;
     if (token === undefined) await this.#requireToken(held);
     const args = held.settings.failFast ? ["--fail-fast"] : [];
-    await host.launch({ profile: held.profile.name, token, args });
-    return await host.control("read");
+    this.#pid = (await host.launch({ profile: held.profile.name, token, args })).pid;
+    try {
+      return await host.control("read");
+    } catch (error) {
+      // It was there a moment ago.
+      throw error instanceof Fault && error.code === "not-running" ? await this.#ended() : error;
+    }
   }
 
   /** Nothing is started for somebody who cannot sign in. */
@@ -182,8 +190,9 @@ class Connection {
     );
   }
 
-  async #ended(pid: number | undefined): Promise<Fault> {
+  async #ended(): Promise<Fault> {
     const { host } = this.#context;
+    const pid = this.#pid;
     // It says why when it has tidied up.
     if (pid !== undefined) await host.untilGone(pid, END_PATIENCE_MS);
     const why = pid === undefined ? undefined : await host.whyEnded(pid);

@@ -36,16 +36,15 @@ export async function launch(config: LaunchConfig): Promise<Launched> {
   try {
     if (await isOccupied(paths)) {
       await untilItAnswers(paths, () => isOccupied(paths));
-      return { how: "found" };
+      return { how: "found", pid: undefined };
     }
     const isUsual = context.env("FZ_RUNTIME_DIR") === undefined && config.profile === DEFAULT_PROFILE;
     if (isUsual && config.token === undefined && await hasUnit()) {
       await startUnit();
       await untilItAnswers(paths, () => Promise.resolve(true));
-      return { how: "service" };
+      return { how: "service", pid: undefined };
     }
-    await startDetached(config, paths);
-    return { how: "started" };
+    return { how: "started", pid: await startDetached(config, paths) };
   } finally {
     lock.release();
   }
@@ -121,7 +120,7 @@ async function startUnit(): Promise<void> {
   });
 }
 
-async function startDetached({ args, profile, token }: LaunchConfig, paths: Paths): Promise<void> {
+async function startDetached({ args, profile, token }: LaunchConfig, paths: Paths): Promise<number> {
   const [program, ...before] = selfCommand();
   const child = new Deno.Command(program!, {
     args: [...before, "run", "--service", "--profile", profile, "--log-dir", paths.logFolder, ...args],
@@ -139,6 +138,7 @@ async function startDetached({ args, profile, token }: LaunchConfig, paths: Path
   const ended = child.status.then((status) => code = status.code);
   try {
     await untilItAnswers(paths, () => Promise.resolve(code === undefined));
+    return child.pid;
   } catch (error) {
     if (code === undefined) throw error;
     await ended;

@@ -71,26 +71,26 @@ async function serve(
       report(event, notices);
     },
   });
-  const server = place === undefined
-    ? undefined
-    : await serveControl({ paths: place.paths, handlers: serviceHandlers(service), log });
-  let health: HealthServer | undefined;
-  try {
-    if (config.listen !== undefined) health = listen(config.listen, service);
-    await service.start(config.token);
-  } catch (error) {
-    await health?.stop();
-    await server?.stop();
+  const servers: { stop(): Promise<void> }[] = [];
+  const close = async () => {
+    notices.end();
+    for (const server of servers) await server.stop();
     events.close();
+  };
+  try {
+    if (config.listen !== undefined) servers.push(listen(config.listen, service));
+    await service.start(config.token);
+    // Who can be asked has begun: what kept a session from starting is told by its end.
+    if (place !== undefined) servers.push(...await openControl(place.paths, service, log));
+  } catch (error) {
+    await service.stop();
+    await close();
     throw error;
   }
   service.ready.then(() => notices.ready(), () => {});
   const leave = async () => {
-    notices.end();
-    await health?.stop();
-    await server?.stop();
+    await close();
     await place?.leave();
-    events.close();
   };
   const done = service.done.then(leave, async (error) => {
     if (place !== undefined) await writeExitFile(place.paths, error);
@@ -107,6 +107,17 @@ async function serve(
     },
     reset: () => service.reset(),
   };
+}
+
+/** A tunnel that cannot be asked is better than none. */
+async function openControl(paths: Paths, service: Service, log: Log) {
+  try {
+    return [await serveControl({ paths, handlers: serviceHandlers(service), log })];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn("cannot be asked or steered: the control API cannot be served", { reason });
+    return [];
+  }
 }
 
 function listen(address: SocketAddress, service: Service): HealthServer {

@@ -59,6 +59,8 @@ export interface LaunchConfig {
 /** How `fz up` came by its session. */
 export interface Launched {
   readonly how: "found" | "service" | "started";
+  /** Process id of one that was started. */
+  readonly pid: number | undefined;
 }
 
 /** What `fz cleanup` undid. */

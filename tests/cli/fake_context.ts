@@ -65,7 +65,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     startSession: start("startSession"),
     launch: (config) => {
       calls.push(["launch", config]);
-      return Promise.resolve({ how: "started" });
+      return Promise.resolve({ how: "started", pid: 4711 });
     },
     whyEnded: () => Promise.resolve(undefined),
     untilGone: () => Promise.resolve(true),

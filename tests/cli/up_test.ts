@@ -17,7 +17,9 @@ function status(state: SessionState, more: Partial<StatusDocument> = {}): Status
     startedAt: TIME,
     portal: { url: "wss://portal.test/", connected: state === "connected" },
     device: { name: "box" },
-    tunnel: { device: "fz0", ipv4: "100.64.0.1", ipv6: "fd00::1", mtu: 1280, routes: [] },
+    ...(state === "connected"
+      ? { tunnel: { device: "fz0", ipv4: "100.64.0.1", ipv6: "fd00::1", mtu: 1280, routes: [] } }
+      : {}),
     internet: { available: false, wanted: false, active: false },
     resources: [],
     gateways: [],
@@ -72,7 +74,7 @@ function withSession(
       launch: (config) => {
         context.calls.push(["launch", config]);
         runs = true;
-        return Promise.resolve({ how: "started" });
+        return Promise.resolve({ how: "started", pid: 4711 });
       },
       ...options.host,
     },
@@ -125,6 +127,7 @@ Deno.test("fz up: says that it is connected already, also in JSON", async () => 
   const text = withSession(session([first("connected")]).control);
   assert.equal(await run(["up"], text), 0);
   assert.equal(text.written.stdout, "already connected: 0 resources, fz0 100.64.0.1\n");
+  assert.equal(text.written.stderr, "");
   assert.deepEqual(text.calls, []);
   const json = withSession(session([first("connected")]).control);
   assert.equal(await run(["up", "--json"], json), 0);
@@ -209,6 +212,23 @@ Deno.test("fz up: tells why the session ended", async () => {
   assert.match(context.written.stderr, /fz: Cannot set DNS\n {4}Do that\.\n$/);
   const silent = withSession(session([first("connecting")], { ends: true }).control);
   assert.equal(await run(["up"], silent), 12);
+});
+
+Deno.test("fz up: tells why a session ended that it has just started", async () => {
+  const lost = {
+    ask: () => Promise.reject(new Fault("not-running", "Lost the session")),
+    async *lines() {
+      await Promise.reject(new Fault("not-running", "Lost the session"));
+    },
+  } as unknown as Control;
+  const pids: number[] = [];
+  const whyEnded = (pid: number) => {
+    pids.push(pid);
+    return Promise.resolve(new Fault("privilege", "Cannot make a TUN device"));
+  };
+  const context = withSession(lost, { isLaunched: true, host: { ...STORED, whyEnded } });
+  assert.equal(await run(["up"], context), 6);
+  assert.deepEqual(pids, [4711]);
 });
 
 Deno.test("fz up --wait: waits for resources, and says why one does not answer", async () => {

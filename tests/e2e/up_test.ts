@@ -31,7 +31,7 @@ Deno.test(
       const { code, stdout, stderr } = await fz(network, ["up"]);
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^connected: 6 resources, fz0 100\.[\d.]+\n$/);
-      assert.match(stderr, /^fz: session .+\nfz: portal .+\nfz: 6 resources .+\nfz: tunnel .+\n$/);
+      assert.match(stderr, /^fz: session .+\nfz: portal .+\nfz: 6 resources .+\n/);
       assert.match(await network.curl(WEB), /hello/);
     });
 
@@ -104,6 +104,22 @@ Deno.test(
         assert.equal((await fz(network, ["down"])).code, 0);
       },
     );
+
+    await check("a session that cannot start tells its cause to up: exit codes 6 and 7", async () => {
+      const env = { ...network.programEnv(), FIREZONE_DNS_CONTROL: "etc-resolv-conf" };
+      const weak = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", ...network.command(["up"])];
+      const unprivileged = await network.client.run(weak, { env });
+      assert.equal(unprivileged.code, 6, unprivileged.stderr);
+      assert.match(unprivileged.stderr, /operation not permitted\n {4}Run as root/);
+      await network.client.must(["ip", "link", "add", "taken0", "type", "veth", "peer", "name", "taken1"]);
+      const busy = await network.client.run(network.command(["up"]), {
+        env: { ...env, FZ_TUN_NAME: "taken0" },
+      });
+      assert.equal(busy.code, 7, busy.stderr);
+      assert.match(busy.stderr, /TUN device "taken0"/);
+      await network.client.must(["ip", "link", "del", "taken0"]);
+      assert.equal((await fz(network, ["cleanup"])).stdout, "nothing to clean up\n");
+    });
 
     await network.client.must(["rm", "-r", "/etc/dev.firezone.client"]);
     assert.equal(await tracesOn(network.client), clean);
