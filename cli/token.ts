@@ -21,20 +21,27 @@ export type TokenSource =
   | { readonly type: "variable"; readonly name: string }
   | { readonly type: "file"; readonly path: string };
 
-/** Returns the token and removes it from the environment. Throws `Fault` "rejected" if there is none. */
-export async function takeToken(context: CliContext, path: string): Promise<string> {
-  const found = await findToken(context, path);
+/** Returns the token that `findToken` finds. Throws `Fault` "rejected" if there is none. */
+export async function takeToken(context: CliContext, path: string, isChosen = false): Promise<string> {
+  const found = await findToken(context, path, isChosen);
   if (found !== undefined) return found.token;
   throw new Fault("rejected", `Cannot sign in: there is no token in ${VARIABLE}, and no file "${path}"`, {
     next: `Run "fz sign-in", or set ${VARIABLE}.`,
   });
 }
 
-/** Returns the token and where it is, undefined if there is none. It is removed from the environment. */
-export async function findToken(context: CliContext, path: string): Promise<FoundToken | undefined> {
+/**
+ * Returns the token and where it is, undefined if there is none. It is removed from the environment. A `path` that the
+ * user chose wins over what systemd hands over; the usual one does not.
+ */
+export async function findToken(
+  context: CliContext,
+  path: string,
+  isChosen = false,
+): Promise<FoundToken | undefined> {
   const given = takeVariable(context);
   if (given !== undefined) return { token: given, source: { type: "variable", name: VARIABLE } };
-  const handedOver = credentialPath(context);
+  const handedOver = isChosen ? undefined : credentialPath(context);
   for (const candidate of [handedOver, path]) {
     const stored = candidate === undefined ? undefined : await context.host.readToken(candidate);
     if (candidate === undefined || stored === undefined) continue;

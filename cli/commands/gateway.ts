@@ -45,7 +45,7 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
     }),
   async run(options, context) {
     const { tokenPath, token: _, logDir, logFilter, logFormat, ...rest } = options;
-    const config = { ...rest, token: await takeToken(context, tokenPath) };
+    const config = { ...rest, token: await takeToken(context, tokenPath, tokenPath !== TOKEN_PATH) };
     const log = await openLog(context, { logDir, logFilter, logFormat });
     return await runForeground(context, () => context.host.startGateway(config, log));
   },

@@ -63,7 +63,7 @@ its UDP ports, but no privileges.`,
         `Cannot relay on ports ${rest.lowestPort} to ${rest.highestPort}: the first is above the last`,
       );
     }
-    const config = { ...rest, token: await takeToken(context, tokenPath) };
+    const config = { ...rest, token: await takeToken(context, tokenPath, tokenPath !== TOKEN_PATH) };
     const log = await openLog(context, { logDir, logFilter, logFormat });
     return await runForeground(context, () => context.host.startRelay(config, log));
   },

@@ -87,12 +87,13 @@ While the portal cannot be reached it is tried again, also at the start.`,
       ),
     }),
   async run(options, context) {
-    const { settings, profile } = await sessionSettings(context, options, {
+    const { settings, profile, origins } = await sessionSettings(context, options, {
       purpose: options.check ? "command" : "session",
     });
+    const isChosen = origins.tokenPath.type !== "default";
     const token = options.service && !options.check
-      ? (await findToken(context, settings.tokenPath))?.token
-      : await takeToken(context, settings.tokenPath);
+      ? (await findToken(context, settings.tokenPath, isChosen))?.token
+      : await takeToken(context, settings.tokenPath, isChosen);
     const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
       await context.host.checkClient({ ...client, token: token ?? "" });

@@ -115,7 +115,8 @@ async function getToken(
   }
   const handedOver = credentialPath(context);
   const stored = handedOver === undefined ? undefined : await context.host.readToken(handedOver);
-  if (stored !== undefined) {
+  // Empty: the unit's stand-in for a token that nobody had stored when it started.
+  if (stored !== undefined && stored.trim() !== "") {
     context.stderr.write(`fz: using the token in "${handedOver}"\n`);
     return checkToken(stored, `"${handedOver}"`);
   }

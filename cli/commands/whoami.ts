@@ -29,9 +29,9 @@ if nobody is signed in or the portal takes the token no more, with 4 if the sign
     }),
   async run({ json, ...given }, context) {
     const session = await sessionSettings(context, given);
-    const { settings, profile } = session;
+    const { settings, profile, origins } = session;
     const credentials = await context.host.credentials();
-    const found = await findToken(context, settings.tokenPath);
+    const found = await findToken(context, settings.tokenPath, origins.tokenPath.type !== "default");
     if (found === undefined) {
       throw new Fault("rejected", `Not signed in: there is no token in "${settings.tokenPath}"`, {
         next: 'Run "fz sign-in".',

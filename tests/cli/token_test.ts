@@ -42,3 +42,23 @@ Deno.test("findToken: prefers what systemd hands over, but not its stand-in for 
   files.delete("/etc/fz/token");
   assert.equal(await find(), undefined);
 });
+
+Deno.test("findToken: the variable wins, then a chosen file, then what systemd hands over, then the usual file", async () => {
+  const files = new Map([["/run/credentials/fz/token", "handed"], ["/etc/fz/token", "stored"]]);
+  const find = (env: Record<string, string>, isChosen: boolean) =>
+    findToken(
+      fakeContext({ env, host: { readToken: (path) => Promise.resolve(files.get(path)) } }),
+      "/etc/fz/token",
+      isChosen,
+    );
+  const unit = { CREDENTIALS_DIRECTORY: "/run/credentials/fz" };
+  const token = async (env: Record<string, string>, isChosen = false) => (await find(env, isChosen))?.token;
+  assert.equal(await token({ ...unit, FIREZONE_TOKEN: "given" }, true), "given");
+  assert.equal(await token(unit, true), "stored");
+  assert.equal(await token(unit), "handed");
+  assert.equal(await token({}), "stored");
+  files.set("/run/credentials/fz/token", "\n");
+  assert.equal(await token(unit), "stored");
+  files.clear();
+  assert.equal(await token(unit), undefined);
+});
