@@ -105,14 +105,14 @@ function revoke(
 
 /** Returns what is left of the sign-in, undefined if nothing. */
 function remainder(revocation: Revocation): string | undefined {
-  const advice = "the token stays valid until it expires; an administrator can revoke it.";
+  const advice = "it stays valid until it expires; an administrator can revoke it.";
   switch (revocation.type) {
     case "revoked":
     case "dead":
       return undefined;
     case "not-offered":
-      return `The portal ends no sign-in on request: ${advice}`;
+      return `The portal does not end this token on request: ${advice}`;
     case "failed":
-      return `The portal could not be told (${printable(revocation.reason)}): ${advice}`;
+      return `The portal could not be told to end the token (${printable(revocation.reason)}): ${advice}`;
   }
 }
