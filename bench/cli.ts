@@ -3,6 +3,9 @@
  * with an empty file, in interleaved rounds, so that what else the machine does falls on all of them alike.
  */
 
+import { named } from "../tests/io/completion_shell.ts";
+import { STATUS, withControl } from "../tests/io/control_fixture.ts";
+
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
 const DEFAULT_ROUNDS = 21;
@@ -12,6 +15,7 @@ interface Case {
   readonly args: readonly string[];
   /** Exit codes that mean it did what is measured. */
   readonly codes: readonly number[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const fz = (title: string, args: readonly string[], ...codes: readonly number[]): Case => ({
@@ -24,17 +28,29 @@ const folder = await Deno.makeTempDir({ prefix: "fz-bench-" });
 try {
   const empty = `${folder}/empty.ts`;
   await Deno.writeTextFile(empty, "");
-  const cases: readonly Case[] = [
-    { title: "bare runtime, empty file", args: ["run", "--quiet", "-A", "--no-config", empty], codes: [0] },
-    fz("fz --version", ["--version"]),
-    fz("fz version", ["version"]),
-    fz("fz --help", ["--help"]),
-    fz("fz run --help", ["run", "--help"]),
-    fz("fz status, no session", ["status"], 12),
-    fz("completion: fz st", ["completions", "fish", "--", "st"]),
-    fz("completion: fz run --l", ["completions", "fish", "--", "run", "--l"]),
-    fz("completion: a resource, no session", ["completions", "fish", "--", "ping", ""]),
-  ];
+  // The real control server, with a session behind it that has nothing else to do.
+  const resources = () => named(Array.from({ length: 50 }, (_, index) => `resource ${index}`));
+  await withControl({ handlers: { status: () => STATUS, resources } }, async ({ paths }) => {
+    const running = { FZ_RUNTIME_DIR: paths.runtime };
+    await measure([
+      { title: "bare runtime, empty file", args: ["run", "--quiet", "-A", "--no-config", empty], codes: [0] },
+      fz("fz --version", ["--version"]),
+      fz("fz version", ["version"]),
+      fz("fz --help", ["--help"]),
+      fz("fz run --help", ["run", "--help"]),
+      fz("fz status, no session", ["status"], 12),
+      { ...fz("fz status, session running", ["status"]), env: running },
+      fz("completion: fz st", ["completions", "fish", "--", "st"]),
+      fz("completion: fz run --l", ["completions", "fish", "--", "run", "--l"]),
+      fz("completion: a resource, no session", ["completions", "fish", "--", "ping", ""]),
+      { ...fz("completion: a resource, of 50", ["completions", "fish", "--", "ping", ""]), env: running },
+    ]);
+  });
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+
+async function measure(cases: readonly Case[]): Promise<void> {
   const rounds = Number(Deno.args[0] ?? DEFAULT_ROUNDS);
   const times = cases.map((): number[] => []);
   for (const entry of cases) await time(entry);
@@ -42,17 +58,15 @@ try {
     for (const [index, entry] of cases.entries()) times[index]!.push(await time(entry));
   }
   print(cases, times, rounds);
-} finally {
-  await Deno.remove(folder, { recursive: true });
 }
 
 /** Returns the time from start to end in ms. */
-async function time({ title, args, codes }: Case): Promise<number> {
+async function time({ title, args, codes, env = {} }: Case): Promise<number> {
   const start = performance.now();
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     // A folder without a session, whatever runs on this machine.
-    env: { FZ_RUNTIME_DIR: folder, FZ_CONFIG_DIR: folder, FZ_STATE_DIR: folder },
+    env: { FZ_RUNTIME_DIR: folder, FZ_CONFIG_DIR: folder, FZ_STATE_DIR: folder, ...env },
     stdin: "null",
   }).output();
   const duration = performance.now() - start;

@@ -10,8 +10,6 @@ export interface Shell {
   readonly aliases: readonly string[];
   /** File name of the script, where shells and packages look for it. */
   readonly file: string;
-  /** Where the script goes so that the shell finds it. */
-  readonly place: string;
   /** Returns the script. */
   script(): string;
   /** Returns what the script reads. */
@@ -24,14 +22,13 @@ export const SHELLS: readonly Shell[] = [
     name: "bash",
     aliases: [],
     file: "fz.bash",
-    place: "/usr/share/bash-completion/completions/fz",
     script: () => BASH_SCRIPT,
     encode: (suggestions) => lines(optiqueBash.encodeSuggestions(suggestions)),
   },
-  optique(zsh, [], "_fz", "/usr/share/zsh/site-functions/_fz"),
-  optique(fish, [], "fz.fish", "/usr/share/fish/vendor_completions.d/fz.fish"),
-  optique(pwsh, ["powershell"], "fz.ps1", "a file that your $PROFILE loads"),
-  optique(nu, ["nushell"], "fz.nu", "a file that your config.nu loads"),
+  optique(zsh, [], "_fz"),
+  optique(fish, [], "fz.fish"),
+  optique(pwsh, ["powershell"], "fz.ps1"),
+  optique(nu, ["nushell"], "fz.nu"),
 ];
 
 /** Returns the shell that is called `name`. */
@@ -43,14 +40,12 @@ function optique(
   completion: ShellCompletion,
   aliases: readonly string[],
   file: string,
-  place: string,
 ): Shell {
   const { name } = completion;
   return {
     name,
     aliases,
     file,
-    place,
     script: () =>
       completion.generateScript("fz", ["completions", name, "--"]).split("\n").map((line) => line.trimEnd())
         .join(

@@ -8,7 +8,7 @@ const { runtime, state, config, controlSocket, readSocket, logFolder } = pathsOf
 
 export const filesTopic: Topic = {
   name: "files",
-  brief: "Where fz keeps its files. fz config path prints those of this machine.",
+  brief: "Where fz keeps its files, on Linux.",
   blocks: [
     "For root, and so for the service:",
     [
@@ -35,6 +35,7 @@ export const filesTopic: Topic = {
         "STATE: logs and what else outlives the session; ~/.local/state/fz without the variable",
       ],
     ],
-    "FZ_CONFIG_DIR, FZ_RUNTIME_DIR and FZ_STATE_DIR name other folders.",
+    "FZ_CONFIG_DIR, FZ_RUNTIME_DIR and FZ_STATE_DIR name other folders. fz config path prints where the settings of a " +
+    "profile are.",
   ],
 };
