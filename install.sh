@@ -5,14 +5,15 @@ set -eu
 
 DENO_VERSION=2.9.6
 PRODUCT_PACKAGES="iproute2 nftables curl ca-certificates libgcrypt20"
-DEV_PACKAGES="jq coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc chromium chromium-driver"
+DEV_PACKAGES="jq coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd chromium chromium-driver"
 
 usage() {
   cat <<TEXT
 Usage: sh install.sh [--dev] [--yes]
        sh install.sh --uninstall [--yes]
 
-Installs what fz needs and puts the command "fz" on the PATH, running this clone.
+Installs what fz needs and puts the command "fz" on the PATH, running
+this clone, with its manual and with completions for bash, zsh and fish.
 
   --dev        also install what the tests need, and "deno"
   --yes        do not ask before installing or removing system packages
@@ -143,6 +144,7 @@ install_all() {
   install_packages
   install_deno
   install_commands
+  install_helps
   warm_cache
   say "Done. Try: fz demo"
   on_path "$bin" || say "Note: $bin is not on your PATH. Add it: export PATH=\"$bin:\$PATH\""
@@ -252,10 +254,30 @@ TEXT
   fi
 }
 
+# Links what shells and man(1) read from the clone, so that it is as new as the program.
+install_helps() {
+  case $bin in /usr/local/bin) share=/usr/local/share ;; *) share=$HOME/.local/share ;; esac
+  link "$clone/completions/fz.bash" "$share/bash-completion/completions/fz"
+  link "$clone/completions/_fz" "$share/zsh/site-functions/_fz"
+  link "$clone/completions/fz.fish" "$share/fish/vendor_completions.d/fz.fish"
+  for page in "$clone"/man/*.1; do link "$page" "$share/man/man1/${page##*/}"; done
+  say "Completions for bash, zsh and fish, and the manual: $share"
+}
+
+link() {
+  if [ -e "$2" ] && ! grep -qxF "file $2" "$prefix/manifest"; then
+    say "Note: $2 is not ours and was left alone."
+    return 0
+  fi
+  make_folder "$(dirname "$2")"
+  in_bin ln -sf "$1" "$2"
+  record "file $2"
+}
+
 make_folder() {
   [ ! -d "$1" ] || return 0
   make_folder "$(dirname "$1")"
-  mkdir "$1"
+  in_bin mkdir "$1"
   record "folder $1"
 }
 
@@ -287,14 +309,14 @@ uninstall_all() {
   cp "$prefix/manifest" "$temporary/manifest"
   remove_packages
   sed -n 's/^file //p' "$temporary/manifest" | while read -r path; do
-    case $path in /usr/local/bin/*) as_root rm -f "$path" ;; *) rm -f "$path" ;; esac
-    say "Removed $path"
+    case $path in /usr/local/*) as_root rm -f "$path" ;; *) rm -f "$path" ;; esac
+    case $path in */bin/*) say "Removed $path" ;; esac
   done
   # A folder goes only if it is empty again; inner ones were recorded after outer ones.
   rm -rf "$prefix"
   say "Removed $prefix"
   sed -n 's/^folder //p' "$temporary/manifest" | sed -n '1!G;h;$p' | while read -r path; do
-    rmdir "$path" 2>/dev/null || true
+    case $path in /usr/local/*) as_root rmdir "$path" 2>/dev/null || true ;; *) rmdir "$path" 2>/dev/null || true ;; esac
   done
   say "Done. The clone in $clone is yours to delete."
 }
