@@ -24,7 +24,7 @@ Deno.test("generated: nothing is left of commands that are gone", async () => {
 Deno.test("generated: every command has its place in a page of the manual", async () => {
   await walkTree(([first, ...rest]) => {
     const page = files.get(`man/fz-${first}.1`);
-    assert.ok(page !== undefined, first);
+    assert.ok(page !== undefined, `no page for ${first}`);
     const heading = `.SS "fz ${[first, ...rest].join(" ").replaceAll("-", "\\-")}"`;
     const isGroup = page.includes(`${heading.slice(0, -1)} `);
     assert.ok(rest.length === 0 || isGroup || page.includes(heading), heading);
