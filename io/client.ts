@@ -120,7 +120,7 @@ export async function startClient(
     tunName: config.tunName ?? DEFAULT_TUN_NAME,
     dnsControl: config.dnsControl ?? await platform.detectDnsControl(),
     mark: MARK,
-    log,
+    log: log.part("host"),
   });
   try {
     return new RunningClient(config, log, host, { ...environment, platform, crypto, id });
@@ -186,7 +186,7 @@ class RunningClient implements Client {
     this.#loop = new Loop({
       machine: this.#session,
       poller: this.#poller,
-      log,
+      log: log.part("loop"),
       onTurn: (now) => this.#handleTurn(now),
       onTunGone: () => {
         const next = "Do not remove the device while the client runs.";
@@ -215,7 +215,7 @@ class RunningClient implements Client {
       onEvent: (event) => this.#handlePortalEvent(event),
       isPatient: !config.failFast,
       ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
-      log,
+      log: log.part("portal"),
     });
     this.#watch = new NetworkWatch({
       read: () => parts.platform.networkPath(host.tun.name),

@@ -128,7 +128,7 @@ class RunningGateway implements Gateway {
       }),
       onEvent: (event) => this.#handlePortalEvent(event),
       ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
-      log,
+      log: log.part("portal"),
     });
   }
 
@@ -175,7 +175,7 @@ class RunningGateway implements Gateway {
       mtu: MAX_PACKET_LENGTH,
       mark: 0,
       routing: "main",
-      log: this.#log,
+      log: this.#log.part("host"),
     });
     this.#network = network;
     this.#undo.push(async () => void await network.undo());
@@ -186,7 +186,7 @@ class RunningGateway implements Gateway {
     this.#loop = new Loop({
       machine: this.#session,
       poller,
-      log: this.#log,
+      log: this.#log.part("loop"),
       onTurn: (now) => this.#handleTurn(now),
       onTunGone: () => {
         const next = "Do not remove the device while the gateway runs.";

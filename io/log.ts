@@ -84,6 +84,7 @@ export function createLog(category: string): Log {
     error: (message, fields = {}) => {
       if (isWanted(ERROR)) logger.error(plain(message), fields);
     },
+    part: createLog,
   };
 }
 

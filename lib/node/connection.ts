@@ -128,7 +128,7 @@ export class Connection {
       transactionTag: index,
       rng: context.rng,
       now,
-      log: context.log,
+      log: context.log.part("ice"),
     });
     this.tunnel = new Tunnel({
       staticPrivateKey: context.keyPair.privateKey,
@@ -142,7 +142,7 @@ export class Connection {
       wallClock: context.wallClock,
       timestamps: context.timestamps,
       timers: ICE_TIMERS,
-      log: context.log,
+      log: context.log.part("wireguard"),
     });
     for (const candidate of context.relays.ownCandidates()) this.#agent.addLocalCandidate(candidate, now);
     this.#relay = context.relays.select();

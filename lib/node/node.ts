@@ -104,7 +104,7 @@ export class Node {
     this.#outgoing = new PathBuffer(crypto.buffer(PATH_HEADROOM + MAX_PACKET_LENGTH + DATA_OVERHEAD));
     this.#opened = new Prefixes(crypto.buffer(MAX_PACKET_LENGTH));
     this.#options = options;
-    this.#relays = new Relays(rng, log);
+    this.#relays = new Relays(rng, log.part("turn"));
     this.#indices = new IndexAllocator(rng);
     this.#timestamps = new TimestampSource(options.wallClock);
     this.#context = this.#contextFor(keyPair);

@@ -51,6 +51,7 @@ async function onHost(
     info() {},
     warn: (message, fields) => warnings.push(`${message} ${JSON.stringify(fields)}`),
     error: (message) => warnings.push(message),
+    part: () => log,
   };
   await sh(`ip link set lo up
     ip link add eth0 type veth peer name peer0; ip link add eth1 type veth peer name peer1

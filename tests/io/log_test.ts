@@ -44,3 +44,20 @@ Deno.test("createLog: follows a change of the filter at once", () => {
   assert.deepEqual(lines.map((line) => JSON.parse(line).message), ["two"]);
   assert.deepEqual(JSON.parse(lines[0]!).fields, { error: "cause" });
 });
+
+Deno.test("part: is the log of a part, which a filter can name", () => {
+  const lines: string[] = [];
+  setupLog({ filter: filter("warn,ice=trace"), format: "json", write: (line) => lines.push(line) });
+  const log = createLog("fz");
+  log.part("ice").trace("seen");
+  log.part("turn").info("not seen");
+  log.info("not seen either");
+  log.part("turn").part("ice").trace("parts are flat");
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line)).map(({ category, message }) => [category, message]),
+    [
+      ["ice", "seen"],
+      ["ice", "parts are flat"],
+    ],
+  );
+});
