@@ -1,15 +1,18 @@
 /** Tells that something takes a while: a line that moves on a terminal, one plain line elsewhere. */
 
 import type { CliContext } from "./context.ts";
+import { EXIT_INTERRUPTED } from "./exit.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const FRAME_MS = 100;
+/** 128 + SIGTERM, as shells count. */
+const EXIT_TERMINATED = 143;
 /** What is over sooner needs no telling. */
 const QUIET_MS = 300;
 
 /** Does `work` and says on standard error what is going on (`Asking the portal`), until it is over. */
 export async function withProgress<T>(
-  { stderr, env }: CliContext,
+  { stderr, env, signals }: CliContext,
   what: string,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -25,10 +28,16 @@ export async function withProgress<T>(
     isShown = true;
     stderr.write(`\r\x1b[K${FRAMES[frame++ % FRAMES.length]} ${what}`);
   }, FRAME_MS);
+  const clear = () => isShown && stderr.write("\r\x1b[K");
+  const unlisten = signals.listen(["SIGINT", "SIGTERM"], (name) => {
+    clear();
+    signals.exit(name === "SIGINT" ? EXIT_INTERRUPTED : EXIT_TERMINATED);
+  });
   try {
     return await work();
   } finally {
+    unlisten();
     clearInterval(timer);
-    if (isShown) stderr.write("\r\x1b[K");
+    clear();
   }
 }

@@ -15,7 +15,6 @@ import { FILE, plainFlag, refusedToken } from "../options.ts";
 import { painter, printJson, printWarning, usesColour } from "../output.ts";
 import { findSession, type FoundSession } from "../own_session.ts";
 import { withProgress } from "../busy.ts";
-import { qrLines } from "../qr.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { authBaseOf, signInUrl } from "../sign_in_url.ts";
 import { checkToken, credentialPath, takeVariable } from "../token.ts";
@@ -141,15 +140,16 @@ async function signInWithBrowser(
   const write = (line: string) => context.stderr.write(`${line}\n`);
   write(isOpen ? "Your browser shows the page to sign in:" : "Open this page in any browser, on any device:");
   write(`\n  ${painter(context.stderr, context.env)("bold", url)}\n`);
-  if (!isOpen) printCode(url, context);
+  if (!isOpen) await printCode(url, context);
   write("Sign in there, copy the token, paste it here and press Enter.");
   write("It is not shown. Ctrl+C cancels.\n");
   return await askToken(context, "Token: ");
 }
 
 /** Narrow terminals, and those that cannot show it, go without. */
-function printCode(url: string, { stderr, env }: CliContext): void {
+async function printCode(url: string, { stderr, env }: CliContext): Promise<void> {
   if (!stderr.isTerminal || env.get("TERM") === "dumb") return;
+  const { qrLines } = await import("../qr.ts");
   const lines = qrLines(url, stderr.columns ?? 0);
   // Light squares must be light on any background.
   const [on, off] = usesColour(stderr, env) ? ["\x1b[38;5;231;48;5;16m", "\x1b[0m"] : ["", ""];

@@ -25,7 +25,8 @@ export class Terminal {
   ): Promise<Terminal> {
     const terminal = new Terminal(await Deno.makeTempDir({ prefix: "fz-tmux-" }));
     const path = `${terminal.#folder}/script`;
-    await Deno.writeTextFile(path, `${script}\nsleep 1000\n`);
+    // Ctrl+C is for the program, not for the shell that waits for it.
+    await Deno.writeTextFile(path, `trap : INT\n${script}\nsleep 1000\n`);
     await terminal.#tmux([
       "-f",
       "/dev/null",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Terminal } from "./terminal.ts";
 
-const FZ = `deno run --quiet -A --frozen ${new URL("../../main.ts", import.meta.url).pathname}`;
+const FZ = `${Deno.execPath()} run --quiet -A --frozen ${new URL("../../main.ts", import.meta.url).pathname}`;
 const SIGN_IN =
   `${FZ} sign-in --no-verify --no-browser --account-slug acme --auth-base-url http://127.0.0.1:8081`;
 /** Shows how it ended and whether the terminal echoes again. */
@@ -69,6 +69,15 @@ Deno.test("fz sign-in: a signal from elsewhere leaves the terminal as before", (
     await terminal.shows(/Token:$/m);
     await Deno.writeTextFile(`${env.FZ_CONFIG_DIR}/go`, "");
     await terminal.shows(/exit=143\nrestored/);
+  }));
+
+Deno.test("fz sign-in: Ctrl+C while the portal does not answer leaves no half line", () =>
+  withConfig(async (env) => {
+    const script = `FIREZONE_TOKEN=${TOKEN} ${FZ} sign-in; ${END}`;
+    await using terminal = await Terminal.start(script, { env });
+    await terminal.shows(/trying the token at ws:/);
+    await terminal.press("C-c");
+    assert.doesNotMatch(await terminal.shows(/exit=130\nrestored/), /trying|s3cret/);
   }));
 
 Deno.test("fz sign-out: asks at a terminal, and a no changes nothing", () =>
