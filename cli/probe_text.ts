@@ -1,5 +1,6 @@
 /** What probes report, in words: lines of `fz wait` and `fz ping`. */
 
+import { shortId } from "../lib/base/text.ts";
 import type { ProbeEvent } from "../lib/control/api.ts";
 import { formatCount, formatMs } from "./format.ts";
 
@@ -7,8 +8,10 @@ type Reply = Extract<ProbeEvent, { event: "reply" }>;
 
 /** Returns the line for an answer. */
 export function replyLine({ method, address, rttMs, gatewayId, path }: Reply): string {
-  const via = gatewayId === undefined || method === "gateway" ? "" : ` via gateway ${gatewayId}`;
-  const from = method === "gateway" ? `gateway ${gatewayId ?? address}` : address;
+  const via = gatewayId === undefined || method === "gateway" ? "" : ` via gateway ${shortId(gatewayId)}`;
+  const from = method === "gateway"
+    ? `gateway ${gatewayId === undefined ? address : shortId(gatewayId)}`
+    : address;
   const kind = method === "tcp" ? " (tcp)" : "";
   return `reply from ${from}${kind}${via}${path === undefined ? "" : ` ${path.kind}`} ${exactMs(rttMs)}`;
 }

@@ -1,5 +1,6 @@
 /** Why traffic for a name, an address or a resource goes where it goes: the answer of `fz explain`. Changes nothing. */
 
+import { shortId } from "../../lib/base/text.ts";
 import type { Explanation } from "../../lib/client/explain.ts";
 import type { ClientStatus, GatewayStatus, ResourceStatus } from "../../lib/client/status.ts";
 import {
@@ -108,7 +109,7 @@ function reasonOf(
       return { because: `It is a name server of the session itself, which asks ${server}.` };
     }
     case "gateway":
-      return { because: `It is the tunnel address of gateway ${explanation.gatewayId}.` };
+      return { because: `It is the tunnel address of gateway ${shortId(explanation.gatewayId ?? "")}.` };
     case "refused":
       return refused(facts, resources[0]);
     case "not-tunnelled":
@@ -162,7 +163,7 @@ function accessTo(resource: ResourceStatus, gateway: GatewayStatus | undefined, 
     const { path } = gateway;
     const rtt = path?.rttMs === undefined ? "" : `, ${path.rttMs.toFixed(1)} ms`;
     const way = path === undefined ? "" : ` (${path.kind}${rtt})`;
-    return { because: `Resource "${name}" leads there, through gateway ${gateway.id}${way}.` };
+    return { because: `Resource "${name}" leads there, through gateway ${shortId(gateway.id)}${way}.` };
   }
   if (denial?.reason === "offline") {
     return because(obstacles.siteOffline(text, sites.map((site) => site.name)));

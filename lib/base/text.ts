@@ -9,3 +9,8 @@ export function printable(text: string, limit = Infinity): string {
   const short = text.length > limit ? `${text.slice(0, Math.max(limit - 1, 0))}…` : text;
   return short.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
+
+/** Returns the beginning of an id: enough for people to tell a few of them apart. */
+export function shortId(id: string): string {
+  return id.slice(0, 8);
+}
