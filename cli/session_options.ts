@@ -1,6 +1,6 @@
 /**
  * The options of commands about a session, made from the one table of settings (lib/control/settings.ts), and what
- * holds in the end: flag, then variable, then profile, then default.
+ * holds in the end: flag, then variable, then profile, then what was switched at run time, then default.
  */
 
 import { type Message, message } from "@optique/core/message";
@@ -83,6 +83,7 @@ export async function sessionSettings(
     flags: options,
     variable: (name) => context.env.get(name),
     profile: profile.settings,
+    switched: profile.switched,
     defaults: { tokenPath: profile.tokenPath },
   });
   return { profile, origins, settings: { ...settings, tokenPath: settings.tokenPath ?? profile.tokenPath } };

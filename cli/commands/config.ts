@@ -42,7 +42,7 @@ const showCommand = defineCommand({
   brief: message`Print every setting of a session.`,
   description:
     message`Prints what holds for the next session: a flag beats a variable, a variable beats the profile, the \
-profile beats the default. Takes the options of fz run, to try what they would give.`,
+profile beats what was switched while a session ran, and that beats the default. Takes the options of fz run, to try what they would give.`,
   footer: message`Examples:${lineBreak()}
   ${commandLine("fz config show --origin")}${lineBreak()}
   ${commandLine("fz config show --json | jq '.settings[\"api-url\"].value'")}`,
@@ -146,7 +146,9 @@ const pathCommand = defineCommand({
 export const configCommand = defineGroup({
   name: "config",
   brief: message`Show and change the settings of a session.`,
-  description: message`Settings come from flags, variables, the profile's file and defaults, in this order.`,
+  description:
+    message`Settings come from flags, variables, the profile's file, what was switched while a session ran, \
+and defaults, in this order.`,
   commands: [showCommand, getCommand, setCommand, unsetCommand, pathCommand],
 });
 

@@ -30,7 +30,7 @@ export const internetCommand = defineGroup({
   brief: message`Send all traffic through the tunnel, or only that for resources.`,
   description:
     message`Switches the Internet resource: with it, traffic that no other resource is for leaves by a gateway. It has to be \
-allowed by policy.`,
+allowed by policy. The next session keeps it as it is, unless a flag, a variable or the profile says otherwise.`,
   default: statusCommand,
   commands: [
     statusCommand,

@@ -1,6 +1,7 @@
 /** The profiles of this user, in files (lib/control/paths.ts). */
 
 import { Fault } from "../../lib/base/fault.ts";
+import { silentLog } from "../../lib/base/log.ts";
 import {
   currentProfileFile,
   DEFAULT_PROFILE,
@@ -94,7 +95,13 @@ class FileProfiles implements Profiles {
     const { name, path, tokenPath } = await this.locate(choice);
     const bytes = await readBounded(path, MAX_PROFILE_BYTES);
     const found = readBytes(bytes);
-    const facts = { name, path, tokenPath, exists: await this.#exists(name) };
+    const facts = {
+      name,
+      path,
+      tokenPath,
+      exists: await this.#exists(name),
+      switched: await this.#switched(name),
+    };
     if (!found.ok) {
       const problem = problemFault(path, found.reason);
       if (purpose === "command") throw problem;
@@ -204,6 +211,16 @@ class FileProfiles implements Profiles {
       }
       return false;
     });
+  }
+
+  async #switched(name: string): Promise<Profile["switched"]> {
+    const { readWishes, wishesFile } = await import("../service/wishes.ts");
+    // The session warns of a file that cannot be read.
+    const { internet, disabledResources } = readWishes(wishesFile(this.#paths.state, name), silentLog);
+    return {
+      ...(internet === undefined ? {} : { internetResource: internet }),
+      ...(disabledResources.length === 0 ? {} : { disabledResources }),
+    };
   }
 
   /** Undefined if the file's folder cannot be read, or the profile's settings are broken. */

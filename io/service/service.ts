@@ -34,7 +34,7 @@ export interface ServiceOptions {
   readonly config: Omit<ClientConfig, "token">;
   /** Names or ids of resources that stay out of the tunnel. */
   readonly disabledResources: readonly string[];
-  /** What was switched in an earlier session. */
+  /** What was switched in earlier sessions: to be kept, too. The settings say already what of it holds. */
   readonly wishes?: Wishes;
   /** Keeps what is switched for the next session. */
   readonly keepWishes?: (wishes: Wishes) => void;
@@ -83,9 +83,8 @@ export class Service implements RunningRole {
     this.log = options.log;
     this.#options = options;
     this.#wishes = options.wishes ?? NO_WISHES;
-    // What the settings switch on stays on; what they leave open is as it was switched last.
-    this.#internetWanted = options.config.internetResource || this.#wishes.internet === true;
-    this.#disabled = new Set([...options.disabledResources, ...this.#wishes.disabledResources]);
+    this.#internetWanted = options.config.internetResource;
+    this.#disabled = new Set(options.disabledResources);
   }
 
   /** See `RunningRole`: resolves when the tunnel is configured for the first time. */

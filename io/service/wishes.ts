@@ -1,6 +1,7 @@
 /**
- * What was switched while a session ran and is to hold at its next start: disabled resources, full tunnel. A small file
- * beside the profile's other state; where it cannot be read, nothing was switched.
+ * What was switched while a session ran and is to hold at its next start, unless a flag, a variable or the profile says
+ * otherwise (lib/control/sources.ts): disabled resources, full tunnel. A small file beside the profile's other state;
+ * where it cannot be read, nothing was switched.
  */
 
 import * as v from "valibot";
@@ -36,7 +37,10 @@ export function wishesFile(state: string, profile: string): string {
 /** Returns what the file at `path` says. */
 export function readWishes(path: string, log: Log): Wishes {
   try {
-    if (Deno.statSync(path).size > MAX_BYTES) throw new Error("it is too long");
+    const { isFile, size } = Deno.statSync(path);
+    // Opening a pipe would wait for somebody who writes.
+    if (!isFile) throw new Error("it is not a file");
+    if (size > MAX_BYTES) throw new Error("it is too long");
     const { internet, disabledResources } = v.parse(Stored, JSON.parse(Deno.readTextFileSync(path)));
     return { internet, disabledResources };
   } catch (error) {

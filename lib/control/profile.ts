@@ -4,7 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { nearest } from "../base/nearest.ts";
 import type { ProfileSettings } from "./sources.ts";
 import type { PlainValue } from "./setting_value.ts";
-import type { SettingName } from "./settings.ts";
+import type { SettingName, Settings } from "./settings.ts";
 
 /** How a profile was chosen. */
 export type ProfileChoice =
@@ -22,6 +22,8 @@ export interface Profile {
   /** Whether it has settings or a token; always true for the default one. */
   readonly exists: boolean;
   readonly settings: ProfileSettings;
+  /** What was switched while its session ran. */
+  readonly switched: Partial<Settings>;
   /** Set if these are not the settings in the file: why, with line and column, and since when they hold. */
   readonly warning: string | undefined;
 }

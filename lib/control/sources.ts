@@ -1,4 +1,7 @@
-/** Which source of a setting wins: flag, variable, profile, default. What is wrong names where it came from. */
+/**
+ * Which source of a setting wins: flag, variable, profile, what was switched at run time, default. What is wrong names
+ * where it came from.
+ */
 
 import { Fault } from "../base/fault.ts";
 import { SETTING_NAMES, type SettingName, SETTINGS, type Settings } from "./settings.ts";
@@ -9,6 +12,8 @@ export type Origin =
   | { readonly type: "flag"; readonly flag: string }
   | { readonly type: "variable"; readonly variable: string }
   | { readonly type: "profile"; readonly path: string; readonly line: number }
+  /** By a command such as `fz internet on`, in an earlier session. */
+  | { readonly type: "switched" }
   | { readonly type: "default" };
 
 /** Values that one profile sets, and the line of each. */
@@ -24,6 +29,8 @@ export interface Sources {
   readonly flags: FlagValues;
   readonly variable: (name: string) => string | undefined;
   readonly profile: ProfileSettings | undefined;
+  /** What was switched while a session ran: it gives way to everything that somebody wrote down. */
+  readonly switched?: Partial<Settings>;
   /** Defaults that only the shell knows. */
   readonly defaults?: Partial<Settings>;
 }
@@ -72,6 +79,8 @@ export function resolveSetting<K extends SettingName>(
     const line = sources.profile.lines[name] ?? 1;
     return { value: byProfile, origin: { type: "profile", path: sources.profile.path, line } };
   }
+  const bySwitch: Settings[K] | undefined = sources.switched?.[name];
+  if (bySwitch !== undefined) return { value: bySwitch, origin: { type: "switched" } };
   return { value: sources.defaults?.[name] ?? fallback, origin: { type: "default" } };
 }
 
@@ -107,6 +116,8 @@ export function describeOrigin(origin: Origin): string {
       return origin.variable;
     case "profile":
       return `${origin.path}:${origin.line}`;
+    case "switched":
+      return "switched at run time";
     case "default":
       return "default";
   }

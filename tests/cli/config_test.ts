@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { run } from "../../cli/mod.ts";
 import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
+import type { SessionConfig } from "../../lib/control/config.ts";
 import { fakeContext, type FakeOptions } from "./fake_context.ts";
 import { fakeProfiles } from "./fake_profiles.ts";
 
 type Given = Readonly<Record<string, string>>;
 
-async function fz(args: readonly string[], texts: Given = {}, options: FakeOptions = {}) {
-  const profiles = fakeProfiles(texts);
+async function fz(
+  args: readonly string[],
+  texts: Given = {},
+  { switched, ...options }: FakeOptions & { switched?: Parameters<typeof fakeProfiles>[1] } = {},
+) {
+  const profiles = fakeProfiles(texts, switched);
   const context = fakeContext({
     ...options,
     host: { profiles: () => Promise.resolve(profiles), ...options.host },
@@ -37,6 +42,31 @@ Deno.test("fz config show --origin: tells flag, variable, place in the profile a
   assert.match(stdout, /^log-dir +\/logs +LOG_DIR$/m);
   assert.match(stdout, /^log-filter +info +default$/m);
   assert.match(stdout, /^token-path +\/etc\/dev\.firezone\.client\/token +default$/m);
+});
+
+Deno.test("fz config show --origin: a switch of an earlier session holds where nothing was written down", async () => {
+  const switched = { internetResource: true, disabledResources: ["7"] };
+  const by = async (args: readonly string[], texts: Given, env: Record<string, string>) =>
+    (await fz(["config", "show", "--origin", ...args], texts, { switched, env })).stdout;
+  const alone = await by([], {}, {});
+  assert.match(alone, /^internet +true +switched at run time$/m);
+  assert.match(alone, /^disabled-resources +7 +switched at run time$/m);
+  assert.match(await by(["--no-internet"], {}, {}), /^internet +false +--activate-internet-resource$/m);
+  assert.match(await by([], {}, { FZ_INTERNET: "false" }), /^internet +false +FZ_INTERNET$/m);
+  const profile = { default: 'internet = false\ndisabled-resources = ["a"]\n' };
+  assert.match(await by([], profile, {}), /^internet +false +\/config\/profiles\/default\.toml:1$/m);
+  assert.match(await by([], profile, {}), /^disabled-resources +a +\/config\/profiles\/default\.toml:2$/m);
+});
+
+Deno.test("fz run: starts with what was switched, unless it is told otherwise", async () => {
+  const switched = { internetResource: true, disabledResources: ["7"] };
+  const started = async (...args: string[]) => {
+    const { calls } = await fz(["run", ...args], {}, { switched, env: { FIREZONE_TOKEN: "t" } });
+    const [, config] = calls[0] as [string, SessionConfig];
+    return [config.client.internetResource, config.disabledResources];
+  };
+  assert.deepEqual(await started(), [true, ["7"]]);
+  assert.deepEqual(await started("--no-internet", "--disable-resource", "8"), [false, ["8"]]);
 });
 
 Deno.test("fz config show --json: is one document with values and origins", async () => {

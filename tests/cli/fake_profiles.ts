@@ -10,7 +10,10 @@ import { changeProfile, readProfile } from "../../lib/control/profile_text.ts";
 import { Fault } from "../../lib/base/fault.ts";
 
 /** Returns profiles with these texts; the default one is always there, and the current one. */
-export function fakeProfiles(given: Readonly<Record<string, string>>): Profiles & {
+export function fakeProfiles(
+  given: Readonly<Record<string, string>>,
+  switched: Profile["switched"] = {},
+): Profiles & {
   readonly texts: Map<string, string>;
 } {
   const texts = new Map([["default", ""], ...Object.entries(given)]);
@@ -48,6 +51,7 @@ export function fakeProfiles(given: Readonly<Record<string, string>>): Profiles 
         tokenPath,
         exists: texts.has(name),
         settings: { path, ...read.value },
+        switched,
         warning: undefined,
       });
     },

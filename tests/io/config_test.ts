@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { openProfiles } from "../../io/config/profiles.ts";
 import { removeSessionFile, writeSessionFile } from "../../io/service/session_file.ts";
+import { wishesFile, writeWishes } from "../../io/service/wishes.ts";
 import { Fault, type FaultCode } from "../../lib/base/fault.ts";
+import { silentLog } from "../../lib/base/log.ts";
 import type { PathContext } from "../../lib/control/paths.ts";
 import type { Profiles } from "../../lib/control/profile.ts";
 import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
@@ -199,6 +201,23 @@ Deno.test("Profiles.load: a good copy of settings that were removed on purpose d
   assert.deepEqual({ ...(await home.profiles.load(CURRENT, "session")).settings.values }, {});
   Deno.writeTextFileSync(home.file, "name = ");
   await rejects(home.profiles.load(CURRENT, "session"), "usage", /line 1/);
+});
+
+Deno.test("Profiles.load: tells what was switched while the profile's session ran, whatever is in that file", async () => {
+  using home = makeHome();
+  const load = async () => (await home.profiles.load({ by: "flag", name: "work" }, "command")).switched;
+  assert.deepEqual(await load(), {});
+  const path = wishesFile(home.env.FZ_STATE_DIR!, "work");
+  writeWishes(path, { internet: false, disabledResources: ["a"] }, silentLog);
+  assert.deepEqual(await load(), { internetResource: false, disabledResources: ["a"] });
+  writeWishes(path, { internet: undefined, disabledResources: [] }, silentLog);
+  assert.deepEqual(await load(), {});
+  Deno.writeTextFileSync(path, '{"schema":1,"inter');
+  assert.deepEqual(await load(), {});
+  if (Deno.build.os === "windows") return;
+  Deno.removeSync(path);
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  assert.deepEqual(await load(), {});
 });
 
 Deno.test("Profiles.load: a good copy that cannot be kept is a warning", async () => {

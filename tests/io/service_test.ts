@@ -314,11 +314,22 @@ Deno.test("Service: remembers what was switched, for the next session", async ()
   service.setResource("web", true);
   assert.deepEqual(kept.at(-1), { internet: true, disabledResources: ["2"] });
   await service.stop();
-  const next = setUp({ wishes: kept.at(-1)! });
-  await next.service.start("token");
-  assert.equal(next.engines[0]!.config.internetResource, true);
-  assert.deepEqual(next.engines[0]!.disabled, [["2"]]);
-  await next.service.stop();
+});
+
+Deno.test("Service: what the settings say holds, and what was switched before stays remembered", async () => {
+  const kept: Wishes[] = [];
+  const { service, engines } = setUp({
+    wishes: { internet: true, disabledResources: ["1", "2"] },
+    disabledResources: ["3"],
+    keepWishes: (wishes) => kept.push(wishes),
+  });
+  await service.start("token");
+  assert.equal(engines[0]!.config.internetResource, false);
+  assert.deepEqual(engines[0]!.disabled, [["3"]]);
+  engines[0]!.resources = [resource("1", "web"), resource("2", "db"), resource("3", "wiki")];
+  service.setResource("web", true);
+  assert.deepEqual(kept, [{ internet: true, disabledResources: ["2"] }]);
+  await service.stop();
 });
 
 Deno.test("Service.setResource: asks which one is meant where several have the name", async () => {

@@ -21,7 +21,7 @@ export const disableCommand = switchCommand("disable", {
   brief: message`Keep traffic for a resource out of the tunnel.`,
   description:
     message`Gives up access to the resource: its names and addresses are left to the rest of the machine's network until \
-"fz resource enable".`,
+"fz resource enable". Later sessions keep it so, unless a flag, a variable or the profile lists disabled resources.`,
 });
 
 function switchCommand(

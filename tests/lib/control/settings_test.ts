@@ -88,7 +88,7 @@ Deno.test("SETTINGS: every variable of upstream's client is known", () => {
   assert.equal(known.some((variable) => /TOKEN$/.test(variable)), false);
 });
 
-Deno.test("resolveSettings: flag beats variables in their order, then the profile, then the default", async (t) => {
+Deno.test("resolveSettings: flag beats variables in their order, then the profile, then a switch, then the default", async (t) => {
   for (const name of SETTING_NAMES) {
     await t.step(SETTINGS[name].key, () => checkPrecedence(name));
   }
@@ -108,7 +108,9 @@ function checkPrecedence<K extends SettingName>(name: K): void {
 
   assert.deepEqual(look({}), { value: fallback, origin: { type: "default" } });
   assert.deepEqual(look({ profile: undefined }).value, fallback);
-  assert.deepEqual(look({ profile }), {
+  const switched = { [name]: two };
+  assert.deepEqual(look({ switched, profile: undefined }), { value: two, origin: { type: "switched" } });
+  assert.deepEqual(look({ profile, switched }), {
     value: three,
     origin: { type: "profile", path: "/p.toml", line: 7 },
   });
