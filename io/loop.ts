@@ -4,7 +4,6 @@
  * theirs. Client and gateway share it; a relay has it without a TUN device.
  */
 
-import { setImmediate } from "node:timers";
 import type { Datagram } from "../lib/base/datagram.ts";
 import type { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
@@ -134,25 +133,24 @@ export class Loop {
     let hasMore = false;
     let isDry = false;
     let lastInput = -Infinity;
-    let lastYield = this.#clock.now();
+    let lastTurnOfOthers = this.#clock.now();
     while (this.#isRunning) {
       const isBusy = hasMore || this.#now - lastInput <= PATIENCE_MS;
-      if (!isBusy || isDry || this.#now - lastYield > MAX_BURST_MS) {
-        // Where packets keep coming, the rest of the program gets a turn without a detour over another thread.
-        if (isBusy) await yieldTurn();
-        lastYield = this.#clock.now();
-      }
+      const isOnSpot: boolean = isBusy && !isDry && this.#now - lastTurnOfOthers <= MAX_BURST_MS;
       const timeout = hasMore ? 0 : this.#timeout();
-      const ready = isBusy
+      // Only a wait on another thread lets the runtime look at its own sockets: a turn of the event loop does not.
+      const ready: readonly Pollable[] = isOnSpot
         ? this.#poller.poll(Math.min(Math.ceil(timeout), SLICE_MS))
-        : await this.#poller.wait(timeout);
+        : await this.#poller.wait(isBusy ? Math.min(timeout, TURN_MS) : timeout);
+      if (!isOnSpot) lastTurnOfOthers = this.#clock.now();
       this.#armedFor = Infinity;
       if (!this.#isRunning) return;
       const tunReady = this.#tun !== undefined && ready.includes(this.#tun);
       if (this.#watched.size > 0) { for (const source of ready) this.#watched.get(source)?.(); }
       const hasInput = hasMore || ready.length > 0;
       hasMore = this.#turn(hasInput, hasMore || tunReady);
-      isDry = !hasInput;
+      // After others had their turn, the next packet is waited for on the spot again.
+      isDry = isOnSpot && !hasInput;
       if (hasInput) lastInput = this.#now;
     }
   }
@@ -284,7 +282,5 @@ const PATIENCE_MS = 50;
 /** So long at most may waiting on the spot, and so long may packets, keep the rest of the program from its turn. */
 const SLICE_MS = 2;
 const MAX_BURST_MS = 8;
-
-function yieldTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
+/** So long is the turn of the rest of the program, unless a packet comes. */
+const TURN_MS = 1;

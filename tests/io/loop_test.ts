@@ -6,6 +6,7 @@ import { utf8 } from "../../lib/base/bytes.ts";
 import type { Datagram } from "../../lib/base/datagram.ts";
 import type { Instant, Wake } from "../../lib/base/time.ts";
 import { platform } from "../../ffi/mod.ts";
+import type { Pollable, Poller } from "../../ffi/platform.ts";
 import { monotonicNow } from "../../io/clock.ts";
 import { Loop, type PacketMachine } from "../../io/loop.ts";
 
@@ -116,4 +117,69 @@ Deno.test("Loop: counts datagrams that have no socket of their family", async ()
   loop.poke();
   assert.equal(loop.unroutable, 1);
   await stop();
+});
+
+/** Answers waits from a script, and counts the time that it makes pass; nothing really waits. */
+class ScriptedPoller implements Poller {
+  readonly calls: { readonly kind: "poll" | "wait"; readonly at: Instant }[] = [];
+  now = 0 as Instant;
+  readonly #readyAt: (now: Instant) => readonly Pollable[];
+
+  constructor(readyAt: (now: Instant) => readonly Pollable[]) {
+    this.#readyAt = readyAt;
+  }
+
+  add(): void {}
+  remove(): void {}
+  wake(): void {}
+
+  poll(timeoutMs: number): readonly Pollable[] {
+    return this.#answer("poll", timeoutMs);
+  }
+
+  wait(timeoutMs = 0): Promise<readonly Pollable[]> {
+    return Promise.resolve(this.#answer("wait", timeoutMs));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #answer(kind: "poll" | "wait", timeoutMs: number): readonly Pollable[] {
+    this.calls.push({ kind, at: this.now });
+    const ready = this.#readyAt(this.now);
+    this.now = (this.now + (ready.length > 0 ? 0.1 : Math.max(timeoutMs, 0.1))) as Instant;
+    return ready;
+  }
+}
+
+Deno.test("Loop: lets the runtime look at its own sockets while packets come, sparse or dense", async (t) => {
+  const source = { descriptor: -1 } as Pollable;
+  for (const [name, intervalMs] of [["sparse", 20], ["dense", 0.05]] as const) {
+    await t.step(name, async () => {
+      let next = 0;
+      const poller = new ScriptedPoller((now) => {
+        if (now < next) return [];
+        next = now + intervalMs;
+        return [source];
+      });
+      let turns = 0;
+      const loop = new Loop({
+        machine: new Echo(),
+        poller,
+        clock: { now: () => poller.now },
+        log: silentLog,
+        onTurn: () => ++turns === 400 && loop.stop(),
+      });
+      loop.watch(source, () => {});
+      await loop.run();
+      const waits = poller.calls.filter(({ kind }) => kind === "wait").map(({ at }) => at);
+      const gaps = waits.slice(1).map((at, index) => at - waits[index]!);
+      assert.ok(waits.length > 2 && poller.calls.length > waits.length, `${waits.length} waits`);
+      assert.ok(
+        Math.max(...gaps) < 20,
+        `the runtime had no turn for ${Math.max(...gaps)} ms of the loop's time`,
+      );
+    });
+  }
 });
