@@ -6,11 +6,12 @@ import { optional } from "@optique/core/modifiers";
 import { argument } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { defineCommand } from "../command.ts";
+import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
 import { custom, plainFlag, refusedToken, setting, toggle } from "../options.ts";
-import { clientConfig, sessionSettings, settingOptions } from "../session_options.ts";
-import { findToken, takeToken } from "../token.ts";
+import { clientConfig, type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
+import { checkToken, findToken, takeToken, takeVariable } from "../token.ts";
 import { openLog } from "./peer_options.ts";
 
 const RUN_SETTINGS = [
@@ -62,6 +63,10 @@ While the portal cannot be reached it is tried again, also at the start.`,
         description: message`Wait for a sign-in while nobody is signed in, instead of ending.`,
         hidden: true,
       }),
+      tokenStdin: plainFlag(["--token-stdin"], {
+        description: message`Read the token from standard input.`,
+        hidden: true,
+      }),
       // Taken and without effect: upstream's switches for services that this program does not talk to.
       noTelemetry: toggle(env, ["--no-telemetry"], "FIREZONE_NO_TELEMETRY", {
         description: [],
@@ -90,10 +95,7 @@ While the portal cannot be reached it is tried again, also at the start.`,
     const { settings, profile, origins } = await sessionSettings(context, options, {
       purpose: options.check ? "command" : "session",
     });
-    const isChosen = origins.tokenPath.type !== "default";
-    const token = options.service && !options.check
-      ? (await findToken(context, settings.tokenPath, isChosen))?.token
-      : await takeToken(context, settings.tokenPath, isChosen);
+    const token = await tokenFor(options, { settings, origins }, context);
     const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
       await context.host.checkClient({ ...client, token: token ?? "" });
@@ -115,3 +117,25 @@ While the portal cannot be reached it is tried again, also at the start.`,
     });
   },
 });
+
+interface TokenOptions {
+  readonly tokenStdin: boolean;
+  readonly service: boolean;
+  readonly check: boolean;
+}
+
+/** Returns the token; undefined if there is none and the session can wait for it. */
+async function tokenFor(
+  { tokenStdin, service, check }: TokenOptions,
+  { settings, origins }: Pick<SessionSettings, "settings" | "origins">,
+  context: CliContext,
+): Promise<string | undefined> {
+  if (tokenStdin) {
+    takeVariable(context);
+    const { readInput } = await context.host.credentials();
+    return checkToken(await readInput("stdin"), "standard input");
+  }
+  const isChosen = origins.tokenPath.type !== "default";
+  if (!service || check) return await takeToken(context, settings.tokenPath, isChosen);
+  return (await findToken(context, settings.tokenPath, isChosen))?.token;
+}

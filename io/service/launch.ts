@@ -122,18 +122,23 @@ async function startUnit(): Promise<void> {
 
 async function startDetached({ args, profile, token }: LaunchConfig, paths: Paths): Promise<number> {
   const [program, ...before] = selfCommand();
+  const handover = token === undefined ? [] : ["--token-stdin"];
   const child = new Deno.Command(program!, {
-    args: [...before, "run", "--service", "--profile", profile, "--log-dir", paths.logFolder, ...args],
+    args: [
+      ...[...before, "run", "--service", "--profile", profile, "--log-dir", paths.logFolder],
+      ...[...handover, ...args],
+    ],
     // The terminal may close, and the folder may go away.
     cwd: "/",
     detached: true,
     clearEnv: true,
-    env: childEnvironment(token),
-    stdin: "null",
+    env: childEnvironment(),
+    stdin: token === undefined ? "null" : "piped",
     stdout: "null",
     stderr: "null",
   }).spawn();
   child.unref();
+  if (token !== undefined) await handOver(child, token);
   let code: number | undefined;
   const ended = child.status.then((status) => code = status.code);
   try {
@@ -149,11 +154,22 @@ async function startDetached({ args, profile, token }: LaunchConfig, paths: Path
   }
 }
 
+/** By a pipe: what is in the environment of a process stays to be read there until it ends. */
+async function handOver({ stdin }: Deno.ChildProcess, token: string): Promise<void> {
+  const writer = stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(`${token}\n`));
+    await writer.close();
+  } catch {
+    // It has ended already, and says why elsewhere.
+  }
+}
+
 /** Ours, without what speaks for this process alone. */
-function childEnvironment(token: string | undefined): Record<string, string> {
+function childEnvironment(): Record<string, string> {
   const env = Deno.env.toObject();
   for (const name of ["FIREZONE_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete env[name];
-  return token === undefined ? env : { ...env, FIREZONE_TOKEN: token };
+  return env;
 }
 
 /** Throws why it does not if `isAlive` says so or patience ends. */

@@ -4,6 +4,7 @@ import type { Control } from "../../cli/context.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { SessionEvent, SessionState, StatusDocument } from "../../lib/control/api.ts";
 import { type FakeContext, fakeContext, type FakeOptions } from "./fake_context.ts";
+import { fakeCredentials } from "./fake_credentials.ts";
 
 const TIME = "2026-01-02T03:04:05.000Z";
 
@@ -345,6 +346,20 @@ Deno.test("fz cleanup: says what was undone, in words and in JSON", async () => 
     wasDnsRestored: false,
     files: [],
   });
+});
+
+Deno.test("fz run --token-stdin: takes the token from there, whatever the environment has", async () => {
+  const reading = (text: string) => ({
+    credentials: () => Promise.resolve(fakeCredentials({ readInput: () => Promise.resolve(text) })),
+  });
+  const context = fakeContext({ host: reading("  t0ken\r\n"), env: { FIREZONE_TOKEN: "other" } });
+  assert.equal(await run(["run", "--service", "--token-stdin"], context), 0);
+  const [, config] = context.calls[0] as [string, { token: unknown }];
+  assert.equal(config.token, "t0ken");
+  assert.equal(context.env.get("FIREZONE_TOKEN"), undefined);
+  const empty = fakeContext({ host: reading("\n") });
+  assert.equal(await run(["run", "--service", "--token-stdin"], empty), 3);
+  assert.deepEqual(empty.calls, []);
 });
 
 Deno.test("fz run --service: starts also without a token", async () => {

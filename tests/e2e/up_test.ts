@@ -94,13 +94,17 @@ Deno.test(
     });
 
     await check(
-      "a token in the environment of up does for the session, and is not in its arguments",
+      "a token in the environment of up does for the session, and neither its arguments nor its environment have it",
       async () => {
         await network.client.must(["rm", TOKEN_FILE]);
         const { code, stderr } = await fz(network, ["up"], { FIREZONE_TOKEN: TOKENS.client });
         assert.equal(code, 0, stderr);
         const { pid } = await status(network);
-        assert.doesNotMatch(await network.client.must(["cat", `/proc/${pid}/cmdline`]), /client-token/);
+        for (const file of ["cmdline", "environ"]) {
+          const text = await network.client.must(["cat", `/proc/${pid}/${file}`]);
+          assert.match(text, /main\.ts|FIREZONE_API_URL/);
+          assert.doesNotMatch(text, /client-token/);
+        }
         assert.equal((await fz(network, ["down"])).code, 0);
       },
     );
