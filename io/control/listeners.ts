@@ -6,6 +6,7 @@
 import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { type Paths, READERS_GROUP } from "../../lib/control/paths.ts";
+import { makeRuntimeFolder } from "../runtime_folder.ts";
 import type { Guard } from "./server_connection.ts";
 
 /** An open way in. */
@@ -135,7 +136,7 @@ function makeToken(): string {
 
 function makeRuntimeFolder(path: string): void {
   try {
-    if (makeFolder(path)) return;
+    if (makeRuntimeFolder(path)) return;
     const { mode } = Deno.statSync(path);
     if (mode === null || (mode & OTHERS_WRITE) === 0) return;
   } catch (cause) {
@@ -145,19 +146,6 @@ function makeRuntimeFolder(path: string): void {
   throw new Fault("privilege", `Cannot keep sockets in "${path}": others may write to it`, {
     next: `Choose another folder by FZ_RUNTIME_DIR, or: chmod go-w "${path}"`,
   });
-}
-
-/** Returns whether the folder is new. */
-function makeFolder(path: string): boolean {
-  try {
-    if (Deno.statSync(path).isDirectory) return false;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
-  // The process's mask may have been narrower; the sockets guard themselves.
-  if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o755);
-  return true;
 }
 
 function removeFile(path: string): void {

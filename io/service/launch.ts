@@ -9,6 +9,7 @@ import { DEFAULT_PROFILE, type Paths, pathsOf } from "../../lib/control/paths.ts
 import { findEndpoint } from "../control/endpoint.ts";
 import { pathContext } from "../path_context.ts";
 import { selfCommand } from "../self_command.ts";
+import { makeRuntimeFolder } from "../runtime_folder.ts";
 import { readExitFile } from "./exit_file.ts";
 import { takeLock } from "./lock.ts";
 import { processStart } from "./process.ts";
@@ -76,7 +77,7 @@ export async function untilGone(pid: number, limitMs: number): Promise<boolean> 
 
 async function prepare(paths: Paths) {
   try {
-    await Deno.mkdir(paths.runtime, { recursive: true, mode: 0o755 });
+    makeRuntimeFolder(paths.runtime);
     const lock = await takeLock(paths.upLock, LOCK_PATIENCE_MS);
     if (lock !== undefined) return lock;
   } catch (cause) {

@@ -13,6 +13,7 @@ import { openEvents } from "../events.ts";
 import { type HealthServer, serveHealth } from "../health.ts";
 import type { RunningRole } from "../lifetime.ts";
 import { pathContext } from "../path_context.ts";
+import { makeRuntimeFolder } from "../runtime_folder.ts";
 import { undoAll } from "./cleanup.ts";
 import { removeExitFile, writeExitFile } from "./exit_file.ts";
 import { healthDocument } from "./documents.ts";
@@ -143,7 +144,7 @@ interface Place {
 async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise<Place | undefined> {
   let lock: Lock | undefined;
   try {
-    await Deno.mkdir(paths.runtime, { recursive: true, mode: 0o755 });
+    makeRuntimeFolder(paths.runtime);
     lock = await takeLock(paths.lock, LOCK_PATIENCE_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
