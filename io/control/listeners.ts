@@ -34,7 +34,7 @@ export function openEntrances(
   readersGroup: number | undefined,
   log: Log,
 ): Entrance[] {
-  makeRuntimeFolder(paths.runtime);
+  takeFolder(paths.runtime);
   if (transport === "tcp") return [openTcp(paths, readersGroup, log)];
   const entrances = [openSocket(paths.controlSocket, "change")];
   if (readersGroup !== undefined) {
@@ -134,7 +134,7 @@ function makeToken(): string {
   return crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
-function makeRuntimeFolder(path: string): void {
+function takeFolder(path: string): void {
   try {
     if (makeRuntimeFolder(path)) return;
     const { mode } = Deno.statSync(path);
