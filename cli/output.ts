@@ -3,6 +3,7 @@
 import { Fault } from "../lib/base/fault.ts";
 import { printable } from "../lib/base/text.ts";
 import type { CliContext, Environment, Stream } from "./context.ts";
+import { factLines, wrap } from "./table.ts";
 
 /** Version of all JSON documents. Fields are added, never changed or removed, without raising it. */
 const SCHEMA = 1;
@@ -49,26 +50,42 @@ export function printJson(context: CliContext, fields: Readonly<Record<string, u
 
 /** Writes lines of "label  value" to standard output, values aligned. */
 export function printFacts(
-  context: CliContext,
+  { stdout }: Pick<CliContext, "stdout">,
   facts: readonly (readonly [label: string, value: string])[],
 ): void {
-  const width = Math.max(...facts.map(([label]) => label.length));
-  for (const [label, value] of facts) {
-    context.stdout.write(`${label.padEnd(width)}  ${printable(value)}\n`);
-  }
+  for (const line of factLines(facts, stdout.columns)) stdout.write(`${line}\n`);
+}
+
+/** How a text of several lines is set. */
+export interface TextLayout {
+  /** Before every line but the first. */
+  readonly indent?: string;
+  readonly paint?: (line: string) => string;
+}
+
+/** Writes `text` as a line of its own, broken between words where the terminal is narrower. */
+export function printText(stream: Stream, text: string, layout: TextLayout = {}): void {
+  const { indent = "", paint = (line) => line } = layout;
+  for (const line of wrap(printable(text), stream.columns, indent)) stream.write(`${paint(line)}\n`);
+}
+
+/** Writes a remark to standard error. */
+export function printNote({ stderr }: Pick<CliContext, "stderr">, text: string): void {
+  printText(stderr, `fz: ${text}`, { indent: INDENT });
 }
 
 /** Writes one sentence about `error` to standard error, and the next step if there is one. */
 export function printError(context: CliContext, error: unknown): void {
-  const paint = painter(context.stderr, context.env);
-  context.stderr.write(`${paint("red", "fz:")} ${describeError(error)}\n`);
-  if (error instanceof Fault && error.next !== undefined) context.stderr.write(`    ${error.next}\n`);
+  printMarked(context, "red", "fz:", describeError(error));
+  if (!(error instanceof Fault) || error.next === undefined) return;
+  for (const line of error.next.split("\n")) {
+    printText(context.stderr, INDENT + line, { indent: INDENT });
+  }
 }
 
 /** Writes a warning of one sentence to standard error. */
 export function printWarning(context: CliContext, sentence: string): void {
-  const paint = painter(context.stderr, context.env);
-  context.stderr.write(`${paint("yellow", "fz: warning:")} ${printable(sentence)}\n`);
+  printMarked(context, "yellow", "fz: warning:", sentence);
 }
 
 /** Returns the message of `error` with its causes on one line. */
@@ -83,4 +100,13 @@ export function describeError(error: unknown): string {
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return printable(text.replace(/\s*\n\s*/g, " "));
+}
+
+/** Before the lines that belong to one above. */
+const INDENT = "    ";
+
+function printMarked({ stderr, env }: CliContext, style: Style, mark: string, text: string): void {
+  const paint = painter(stderr, env);
+  const [first = "", ...others] = wrap(`${mark} ${printable(text)}`, stderr.columns, INDENT);
+  for (const line of [paint(style, mark) + first.slice(mark.length), ...others]) stderr.write(`${line}\n`);
 }

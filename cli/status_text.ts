@@ -5,7 +5,7 @@ import type { DnsDocument, GatewayDocument, RelayDocument, StatusDocument } from
 import { formatAgo, formatBytes, formatCount, formatMs, formatSpan, msSince } from "./format.ts";
 import type { Style } from "./output.ts";
 import { describePath, resourceAddress, resourceState } from "./resource_text.ts";
-import { renderTable, wrap } from "./table.ts";
+import { factLines, renderTable, wrap } from "./table.ts";
 
 /** How a status is shown. */
 export interface StatusView {
@@ -17,7 +17,8 @@ export interface StatusView {
 
 /** More resources than this are for `fz resource list`. */
 const MAX_RESOURCES = 20;
-const NO_PAINT = (_style: Style, text: string) => text;
+/** Below this there is no room for addresses beside names and states. */
+const ADDRESS_WIDTH = 60;
 
 /** Returns one sentence: where the session stands. Without figures that change all the time unless `isFull`. */
 export function headline(status: StatusDocument, isFull = true): string {
@@ -71,21 +72,6 @@ export function stableText(status: StatusDocument): string {
   return JSON.stringify(status, (key, value: unknown) => VOLATILE.has(key) ? undefined : value);
 }
 
-/** Returns "label  value" lines; a value too long for the line goes on below itself. */
-export function factLines(
-  facts: readonly (readonly [label: string, value: string])[],
-  width: number | undefined,
-  paint: (style: Style, text: string) => string = NO_PAINT,
-): string[] {
-  const column = Math.max(0, ...facts.map(([label]) => label.length)) + 2;
-  return facts.flatMap(([label, value]) => {
-    const lines = wrap(printable(value), width === undefined ? undefined : Math.max(width - column, 16));
-    return lines.map((line, index) =>
-      index === 0 ? `${paint("dim", label.padEnd(column))}${line}` : `${" ".repeat(column)}${line}`
-    );
-  });
-}
-
 const VOLATILE: ReadonlySet<string> = new Set([
   "rxBytes",
   "txBytes",
@@ -120,6 +106,8 @@ function facts(status: StatusDocument, nowMs: number): (readonly [string, string
     ? since === undefined ? "connected" : `connected for ${formatSpan(since)}`
     : retryMs === undefined
     ? "not connected"
+    : retryMs < 1000
+    ? "not connected, trying again"
     : `not connected, next try in ${formatSpan(retryMs)}`;
   lines.push(["Portal", `${portal.url}, ${link}`]);
   if (tunnel !== undefined) {
@@ -157,13 +145,18 @@ function resourceLines({ resources, gateways }: StatusDocument, { width, paint }
   const states = shown.map((resource) =>
     resourceState(resource, gateways.find(({ id }) => id === resource.gatewayId))
   );
+  const hasAddress = width === undefined || width >= ADDRESS_WIDTH;
   const lines = renderTable(
     [
       { title: "RESOURCE", isFlexible: true },
-      { title: "ADDRESS", isFlexible: true },
+      ...hasAddress ? [{ title: "ADDRESS", isFlexible: true }] : [],
       { title: "STATE", paint: (text, row) => paint(states[row]!.style, text) },
     ],
-    shown.map((resource, row) => [resource.name, resourceAddress(resource), states[row]!.text]),
+    shown.map((resource, row) => [
+      resource.name,
+      ...hasAddress ? [resourceAddress(resource)] : [],
+      states[row]!.text,
+    ]),
     { width },
   );
   const more = resources.length - shown.length;

@@ -7,15 +7,17 @@ import type { CliContext, Control, Stream } from "./context.ts";
 import { EXIT_OK } from "./exit.ts";
 import { describeError, painter, printJson } from "./output.ts";
 import { headline, stableText, statusLines } from "./status_text.ts";
-import { cut } from "./table.ts";
+import { cut, wrap } from "./table.ts";
 
 /** How often figures are drawn anew, in milliseconds; events are shown at once. */
 const REFRESH_MS = 1000;
 /** Many events at once are one change. */
 const SETTLE_MS = 50;
 
-/** Shows the status until a signal. Returns the exit code. */
-export async function watchStatus(control: Control, json: boolean, context: CliContext): Promise<number> {
+/** Shows the status until a signal. Returns the exit code; throws why there is no session any more. */
+export async function watchStatus(found: Control, json: boolean, context: CliContext): Promise<number> {
+  let control = found;
+  let goneSince: number | undefined;
   const abort = new AbortController();
   const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], () => abort.abort());
   const bell = new Bell(abort.signal);
@@ -24,14 +26,20 @@ export async function watchStatus(control: Control, json: boolean, context: CliC
     const view = json || !context.stdout.isTerminal ? new Lines(context, json) : new Screen(context);
     try {
       view.show(first);
-      void ringOnEvents(control, bell, abort.signal);
+      void ringOnEvents(() => control, bell, abort.signal);
       while (!abort.signal.aborted && !context.stdout.isClosed) {
         await bell.wait(REFRESH_MS);
         if (abort.signal.aborted) break;
         try {
           view.show(await control.ask("status", {}));
+          goneSince = undefined;
         } catch (error) {
+          if (!(error instanceof Fault)) throw error;
           view.fail(error);
+          if (error.code !== "not-running") continue;
+          goneSince ??= performance.now();
+          const isOver = performance.now() - goneSince >= view.patienceMs;
+          control = await replacement(error, isOver, view, context) ?? control;
         }
       }
     } finally {
@@ -44,15 +52,38 @@ export async function watchStatus(control: Control, json: boolean, context: CliC
   }
 }
 
+/** Returns the session that has taken the place of the one that went with `fault`, if there is one. */
+async function replacement(
+  fault: Fault,
+  isOver: boolean,
+  view: View,
+  { host }: CliContext,
+): Promise<Control | undefined> {
+  let why = fault;
+  try {
+    const control = await host.control("read");
+    if (!isOver) return control;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    why = error;
+  }
+  if (isOver) throw why;
+  view.fail(why);
+  return undefined;
+}
+
 interface View {
+  /** How long a session that has gone may take to come back. */
+  readonly patienceMs: number;
   show(status: StatusDocument): void;
-  /** Shows or throws why there is no status. */
-  fail(error: unknown): void;
+  /** Shows why there is no status. */
+  fail(fault: Fault): void;
   end(): void;
 }
 
 /** One line for each change: for pipes. */
 class Lines implements View {
+  readonly patienceMs = 0;
   readonly #context: CliContext;
   readonly #json: boolean;
   #last = "";
@@ -72,8 +103,9 @@ class Lines implements View {
     else this.#context.stdout.write(`${new Date().toISOString()} ${line}\n`);
   }
 
-  fail(error: unknown): void {
-    throw error;
+  fail(fault: Fault): void {
+    // What ends is told by its end.
+    if (fault.code !== "not-running") throw fault;
   }
 
   end(): void {}
@@ -83,11 +115,14 @@ class Lines implements View {
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
+/** Comes before a line: after a full one the cursor stands on its last character. */
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
 /** The terminal's other screen, so that what stood there before comes back. */
 class Screen implements View {
+  /** A service that starts anew takes so long at most. */
+  readonly patienceMs = 3000;
   readonly #context: CliContext;
   readonly #stdout: Stream;
   #shown: string | undefined;
@@ -107,10 +142,13 @@ class Screen implements View {
     this.#draw(statusLines(status, view));
   }
 
-  fail(error: unknown): void {
-    if (!(error instanceof Fault)) throw error;
-    // A session that starts anew is shown when it is there.
-    this.#draw([describeError(error), ...error.next === undefined ? [] : [error.next]]);
+  fail(fault: Fault): void {
+    const { columns } = this.#stdout;
+    const { next } = fault;
+    this.#draw([
+      ...wrap(describeError(fault), columns),
+      ...next === undefined ? [] : wrap(printable(next), columns),
+    ]);
   }
 
   end(): void {
@@ -125,7 +163,7 @@ class Screen implements View {
       : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`];
     const hint = cut("Ctrl+C ends it.", columns);
     const frame = `${HOME}${
-      [...shown, hint].map((line) => `${line}${CLEAR_LINE}`).join("\r\n")
+      [...shown, hint].map((line) => `${CLEAR_LINE}${line}`).join("\r\n")
     }${CLEAR_BELOW}`;
     // What did not change is not sent over a slow line. A terminal of another size has lost what it showed.
     const key = `${columns} ${rows} ${frame}`;
@@ -172,10 +210,10 @@ class Bell {
 }
 
 /** Follows the session; where that is not possible the status is asked for from time to time only. */
-async function ringOnEvents(control: Control, bell: Bell, signal: AbortSignal): Promise<void> {
+async function ringOnEvents(control: () => Control, bell: Bell, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      for await (const _ of control.lines("events", {}, signal)) bell.ring();
+      for await (const _ of control().lines("events", {}, signal)) bell.ring();
     } catch {
       // The status says why.
     }

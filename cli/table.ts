@@ -83,12 +83,12 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
   return align === "left" ? text + space : space + text;
 }
 
-/** Returns `text` broken at spaces into lines of at most `width` columns. */
+/** Returns `text` broken at spaces into lines of at most `width` columns. What stands between backticks stays whole. */
 export function wrap(text: string, width: number | undefined, indent = ""): string[] {
   if (width === undefined) return [text];
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ")) {
+  for (const word of text.split(OUTER_SPACE)) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (line !== "" && textWidth(longer) > width) {
       lines.push(line);
@@ -98,6 +98,28 @@ export function wrap(text: string, width: number | undefined, indent = ""): stri
   return [...lines, line];
 }
 
+/** Returns lines of "label  value"; a value too long for its line goes on below itself, or below its label. */
+export function factLines(
+  facts: readonly (readonly [label: string, value: string])[],
+  width: number | undefined,
+  paint: (style: "dim", text: string) => string = (_style, text) => text,
+): string[] {
+  const column = Math.max(0, ...facts.map(([label]) => textWidth(label))) + GAP.length;
+  return facts.flatMap(([label, value]) => {
+    const text = printable(value);
+    const room = width === undefined ? undefined : width - column;
+    const lines = wrap(text, room);
+    if (width !== undefined && lines.some((line) => textWidth(line) > room!)) {
+      return [paint("dim", label), ...wrap(text, width - GAP.length).map((line) => GAP + line)];
+    }
+    return lines.map((line, index) =>
+      index === 0 ? `${paint("dim", pad(label, column))}${line}` : `${" ".repeat(column)}${line}`
+    );
+  });
+}
+
+/** A space that is not between backticks. */
+const OUTER_SPACE = / (?=(?:[^`]*`[^`]*`)*[^`]*$)/;
 const WIDE =
   /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\uff01-\uff60]/u;
 

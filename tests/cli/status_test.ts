@@ -211,11 +211,28 @@ Deno.test("status --watch: draws on the other screen of a terminal and restores 
   assert.equal(await code, 0);
   const { stdout } = context.written;
   assert.ok(
-    stdout.startsWith("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[HConnected as"),
+    stdout.startsWith("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[KConnected as"),
     JSON.stringify(stdout.slice(0, 40)),
   );
   assert.ok(stdout.endsWith("\x1b[?7h\x1b[?25h\x1b[?1049l"));
-  assert.ok(stdout.includes("\x1b[HNo session runs\x1b[K\r\nRun `fz up` to connect."));
+  assert.ok(stdout.includes("\x1b[H\x1b[KNo session runs\r\n\x1b[KRun `fz up` to connect."));
+});
+
+Deno.test("status --watch: shows the session that takes the place of one that went", async () => {
+  const other = fakeControl(() => ({ ...STATUS, device: { name: "other" } }));
+  let count = 0;
+  const first = fakeControl(() => {
+    if (count++ === 0) return STATUS;
+    throw new Fault("not-running", "The session was killed");
+  });
+  const host = { control: () => Promise.resolve(count === 0 ? first : other) };
+  const context = fakeContext({ host, isTerminal: true, env: { NO_COLOR: "1" } });
+  const code = run(["status", "--watch"], context);
+  while (!context.written.stdout.includes('as "other"')) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  context.signal("SIGINT");
+  assert.equal(await code, 0);
 });
 
 Deno.test("status --watch --check: is told as wrong usage", async () => {
