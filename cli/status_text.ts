@@ -1,6 +1,6 @@
 /** A session in words, for `fz status`: the answer first, then what it is made of. */
 
-import { printable } from "../lib/base/text.ts";
+import { printable, shortId } from "../lib/base/text.ts";
 import type { DnsDocument, GatewayDocument, RelayDocument, StatusDocument } from "../lib/control/api.ts";
 import { formatAgo, formatBytes, formatCount, formatMs, formatSpan, msSince } from "./format.ts";
 import type { Style } from "./output.ts";
@@ -203,9 +203,4 @@ function section(lines: readonly string[]): readonly string[] {
 
 function hostOf(url: string): string {
   return URL.canParse(url) ? new URL(url).host : url;
-}
-
-/** Enough to tell them apart; all of it is in the JSON. */
-function shortId(id: string): string {
-  return id.slice(0, 8);
 }

@@ -7,7 +7,7 @@ import { defineCommand } from "../command.ts";
 import { EXIT_OK } from "../exit.ts";
 import { formatCount } from "../format.ts";
 import { plainFlag } from "../options.ts";
-import { printJson } from "../output.ts";
+import { printJson, printText } from "../output.ts";
 
 export const cleanupCommand = defineCommand({
   name: "cleanup",
@@ -21,7 +21,7 @@ Refuses while a session runs. The next session does the same at its start.`,
     if (json) printJson(context, { ...report });
     else {
       const text = isNothing(report) ? "nothing to clean up" : describeCleanup(report);
-      context.stdout.write(`${text}\n`);
+      printText(context.stdout, text);
     }
     return EXIT_OK;
   },

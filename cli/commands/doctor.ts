@@ -9,7 +9,7 @@ import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { plainFlag } from "../options.ts";
-import { painter, printJson, type Style } from "../output.ts";
+import { painter, printJson, printText, type Style } from "../output.ts";
 import { profileChoice, sessionSettings, type SettingOptions, settingOptions } from "../session_options.ts";
 
 type Options = SettingOptions<"apiUrl" | "tokenPath" | "dnsControl" | "tunName">;
@@ -76,16 +76,22 @@ async function relaysThatAnswer(context: CliContext): Promise<DoctorQuestion["ud
 function printFindings(context: CliContext, findings: readonly Finding[]): void {
   const paint = painter(context.stdout, context.env);
   const indent = " ".repeat(9);
+  const print = (text: string, rest = indent) => printText(context.stdout, text, { indent: rest });
   for (const { status, message, detail, fix } of findings) {
     const [word, style] = WORDS[status];
-    context.stdout.write(`${paint(style, word.padEnd(7))}  ${message}\n`);
+    const mark = word.padEnd(7);
+    printText(context.stdout, `${mark}  ${message}`, {
+      indent,
+      paint: (line) => line.startsWith(mark) ? paint(style, mark) + line.slice(mark.length) : line,
+    });
     if (status === "ok") continue;
-    if (detail !== undefined) context.stdout.write(`${indent}${detail}\n`);
-    if (fix !== undefined) context.stdout.write(`${indent}→ ${fix}\n`);
+    if (detail !== undefined) print(indent + detail);
+    if (fix !== undefined) print(`${indent}→ ${fix}`, `${indent}  `);
   }
   const problems = findings.filter(({ status }) => status === "problem").length;
   const warnings = findings.filter(({ status }) => status === "warning").length;
-  context.stdout.write(`\n${summary(problems, warnings)}\n`);
+  context.stdout.write("\n");
+  print(summary(problems, warnings), "");
 }
 
 function summary(problems: number, warnings: number): string {

@@ -10,7 +10,7 @@ import { defineCommand } from "../command.ts";
 import type { CliContext, Control } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { DURATION, plainFlag } from "../options.ts";
-import { printJson } from "../output.ts";
+import { printJson, printNote } from "../output.ts";
 import { describeCleanup, isNothing } from "./cleanup.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -39,7 +39,7 @@ session that was killed left behind is undone, too.`,
       if (json) printJson(context, { wasConnected: false, ...report });
       else {
         if (!isNothing(report)) {
-          context.stderr.write(`fz: the session was killed: ${describeCleanup(report)}\n`);
+          printNote(context, `the session was killed: ${describeCleanup(report)}`);
         }
         context.stdout.write("was not connected\n");
       }

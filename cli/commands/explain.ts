@@ -4,12 +4,11 @@ import { object } from "@optique/core/constructs";
 import { commandLine, lineBreak, message } from "@optique/core/message";
 import { optional } from "@optique/core/modifiers";
 import { argument, option } from "@optique/core/primitives";
-import { printable } from "../../lib/base/text.ts";
 import { defineCommand } from "../command.ts";
 import { EXIT_OK } from "../exit.ts";
 import { explanationFacts } from "../explain_text.ts";
 import { custom, plainFlag } from "../options.ts";
-import { painter, printFacts, printJson } from "../output.ts";
+import { painter, printFacts, printJson, printText } from "../output.ts";
 import { RESOURCE } from "../values.ts";
 
 interface Traffic {
@@ -56,10 +55,8 @@ said. Changes nothing and sends nothing.`,
       return EXIT_OK;
     }
     const paint = painter(context.stdout, context.env);
-    context.stdout.write(`${paint("bold", printable(explanation.because))}\n`);
-    if (explanation.problem?.next !== undefined) {
-      context.stdout.write(`${printable(explanation.problem.next)}\n`);
-    }
+    printText(context.stdout, explanation.because, { paint: (line) => paint("bold", line) });
+    if (explanation.problem?.next !== undefined) printText(context.stdout, explanation.problem.next);
     const facts = explanationFacts(explanation);
     if (facts.length > 0) {
       context.stdout.write("\n");

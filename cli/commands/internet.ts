@@ -7,7 +7,7 @@ import { type Command, defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { plainFlag } from "../options.ts";
-import { printJson } from "../output.ts";
+import { printJson, printText } from "../output.ts";
 
 type Internet = StatusDocument["internet"];
 
@@ -64,6 +64,6 @@ function switchCommand(name: "on" | "off", brief: Message): Command {
 
 function print(internet: Internet, json: boolean, context: CliContext): number {
   if (json) printJson(context, { internet });
-  else context.stdout.write(`${describeInternet(internet)}\n`);
+  else printText(context.stdout, describeInternet(internet));
   return EXIT_OK;
 }

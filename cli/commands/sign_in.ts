@@ -12,7 +12,7 @@ import { EXIT_INTERRUPTED, EXIT_OK } from "../exit.ts";
 import { formatCount } from "../format.ts";
 import { checkedIdentity, expiryText, whoText } from "../identity.ts";
 import { FILE, plainFlag, refusedToken } from "../options.ts";
-import { painter, printJson, printWarning, usesColour } from "../output.ts";
+import { painter, printJson, printText, printWarning, usesColour } from "../output.ts";
 import { findSession, type FoundSession } from "../own_session.ts";
 import { withProgress } from "../busy.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
@@ -137,12 +137,13 @@ async function signInWithBrowser(
   const base = origins.authBaseUrl.type === "default" ? authBaseOf(apiUrl) : authBaseUrl;
   const url = signInUrl(base, accountSlug);
   const isOpen = options.browser && await credentials.openBrowser(url);
-  const write = (line: string) => context.stderr.write(`${line}\n`);
+  const write = (line: string) => printText(context.stderr, line);
   write(isOpen ? "Your browser shows the page to sign in:" : "Open this page in any browser, on any device:");
-  write(`\n  ${painter(context.stderr, context.env)("bold", url)}\n`);
+  context.stderr.write(`\n  ${painter(context.stderr, context.env)("bold", url)}\n\n`);
   if (!isOpen) await printCode(url, context);
   write("Sign in there, copy the token, paste it here and press Enter.");
-  write("It is not shown. Ctrl+C cancels.\n");
+  write("It is not shown. Ctrl+C cancels.");
+  write("");
   return await askToken(context, "Token: ");
 }
 
@@ -212,14 +213,16 @@ function report(
     return printJson(context, { verified: verify, profile: profile.name, tokenPath, ...facts });
   }
   if (!verify) {
-    context.stdout.write(`The token is kept in "${printable(tokenPath)}". It was not tried at the portal.\n`);
+    printText(context.stdout, `The token is kept in "${tokenPath}". It was not tried at the portal.`);
     return;
   }
   const paint = painter(context.stdout, context.env);
   const reach = signIn.resources === undefined ? "" : `: ${formatCount(signIn.resources, "resource")}`;
-  context.stdout.write(`${paint("green", "Signed in")}${printable(whoText(identity))}${reach}\n`);
+  printText(context.stdout, `Signed in${whoText(identity)}${reach}`, {
+    paint: (line) => paint("green", line),
+  });
   if (typeof expiresAt === "string") {
-    context.stdout.write(`It ends ${printable(expiryText(identity, Date.now()))}.\n`);
+    printText(context.stdout, `It ends ${expiryText(identity, Date.now())}.`);
   }
 }
 
@@ -230,7 +233,7 @@ async function revive(
   found: FoundSession | undefined,
   context: CliContext,
 ): Promise<void> {
-  const say = (line: string) => context.stderr.write(`${line}\n`);
+  const say = (line: string) => printText(context.stderr, line);
   if (found === undefined || found.status.profile !== profile.name) return say('Next: "fz up" connects.');
   if (found.control === undefined) {
     return say("A session of another user runs on this machine; it goes on with its own token.");

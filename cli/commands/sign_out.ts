@@ -9,7 +9,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { whoText } from "../identity.ts";
 import { plainFlag } from "../options.ts";
-import { printWarning } from "../output.ts";
+import { printNote, printText, printWarning } from "../output.ts";
 import { findSession, stopSession } from "../own_session.ts";
 import { withProgress } from "../busy.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
@@ -34,7 +34,7 @@ removes the token from this machine. Asks before; --force does not.`,
     const credentials = await context.host.credentials();
     const isSet = takeVariable(context) !== undefined;
     if (!(await credentials.exists(tokenPath))) {
-      context.stderr.write(`fz: not signed in: there is no token in "${printable(tokenPath)}"\n`);
+      printNote(context, `not signed in: there is no token in "${tokenPath}"`);
       if (isSet) printWarning(context, "FIREZONE_TOKEN is set here; unset it where it comes from");
       return EXIT_OK;
     }
@@ -51,7 +51,7 @@ removes the token from this machine. Asks before; --force does not.`,
     await credentials.remove(tokenPath);
     context.stdout.write("Signed out.\n");
     const rest = revocation === undefined ? undefined : remainder(revocation);
-    if (rest !== undefined) context.stderr.write(`${rest}\n`);
+    if (rest !== undefined) printText(context.stderr, rest);
     if (isSet) printWarning(context, "FIREZONE_TOKEN is set here; unset it where it comes from");
     return EXIT_OK;
   },

@@ -67,6 +67,8 @@ function fieldText(value: unknown): string {
 
 function plainText(value: unknown): string {
   if (value instanceof Error) return value.message;
+  // Nobody reads more digits.
+  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(4)));
   if (typeof value !== "object" || value === null) return String(value);
   if (value instanceof Uint8Array) return value.toHex();
   if (value.toString !== Object.prototype.toString && !Array.isArray(value)) return String(value);
