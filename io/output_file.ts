@@ -14,7 +14,9 @@ export function openOutput(path: string, { overwrite }: { readonly overwrite: bo
       try {
         return writeAll(file, bytes);
       } catch (cause) {
-        throw new Fault("unexpected", `Cannot write to "${path}"`, { cause });
+        throw new Fault("unexpected", `Cannot write to "${path}": ${reasonOf(cause)}`, {
+          next: "Make room there, or name another file.",
+        });
       }
     },
     close: () => file.close(),
@@ -42,8 +44,16 @@ function openFile(path: string, overwrite: boolean): Deno.FsFile {
         next: "Name another one, or add --force to overwrite it.",
       });
     }
-    throw new Fault("usage", `Cannot write "${path}"`, { cause });
+    throw new Fault("usage", `Cannot write "${path}": ${reasonOf(cause)}`, {
+      next: "Check that its folder is there and that you may write to it, or name another file.",
+    });
   }
+}
+
+/** The runtime adds the number and the path to what the system says. */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.replace(/ \(os error \d+\).*$/s, "");
 }
 
 function writeAll(file: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): boolean {

@@ -8,6 +8,8 @@ const FORBIDDEN_MODE = 0o177;
 /** Of files that systemd made for a unit: it lets the unit's user in by an ACL, whose mask shows as the group's bits. */
 const FORBIDDEN_CREDENTIAL_MODE = 0o137;
 
+const REMOVE = "Remove it, then run `fz sign-in`.";
+
 /**
  * Returns the text of the file at `path`, undefined if there is none. Throws `Fault` "rejected" if the file is not
  * owned by this user and group (root's: root), or open to others. Files in $CREDENTIALS_DIRECTORY are systemd's.
@@ -23,14 +25,16 @@ function read(path: string): string | undefined {
     // Opened before it is judged: what is checked is what is read. Opening a pipe would wait for its writer.
     file = fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
     const stat = fs.fstatSync(file);
-    if (!stat.isFile()) throw new Fault("rejected", `Cannot use "${path}": it is not a file`);
+    if (!stat.isFile()) {
+      throw new Fault("rejected", `Cannot use "${path}": it is not a file`, { next: REMOVE });
+    }
     if (Deno.build.os !== "windows") check(path, stat.uid, stat.gid, stat.mode & 0o777);
     return readAll(file);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     if (error instanceof Fault) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Fault("rejected", `Cannot read the token in "${path}": ${reason}`);
+    throw new Fault("rejected", `Cannot read the token in "${path}": ${reason}`, { next: REMOVE });
   } finally {
     if (file !== undefined) fs.closeSync(file);
   }
@@ -65,6 +69,8 @@ function readAll(file: number): string {
     const count = fs.readSync(file, bytes, length, LIMIT - length, null);
     if (count === 0) return new TextDecoder().decode(bytes.subarray(0, length));
     length += count;
-    if (length === LIMIT) throw new Fault("rejected", "Cannot use the token: the file is far too long");
+    if (length === LIMIT) {
+      throw new Fault("rejected", "Cannot use the token: the file is far too long", { next: REMOVE });
+    }
   }
 }

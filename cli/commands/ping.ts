@@ -142,10 +142,13 @@ class Report {
       });
     }
     if (this.#statistics.received > 0) return EXIT_OK;
-    if (this.#problem === undefined) return isInterrupted ? EXIT_INTERRUPTED : exitCodeOf(ended(target));
+    if (this.#problem === undefined) {
+      if (isInterrupted) return EXIT_INTERRUPTED;
+      throw ended(target);
+    }
     const { code, message: text, next } = this.#problem;
     const fault = new Fault(code, text, next === undefined ? {} : { next });
-    if (!json) printError(this.#context, fault);
+    printError(this.#context, fault);
     return exitCodeOf(fault);
   }
 
@@ -155,5 +158,7 @@ class Report {
 }
 
 function ended(target: string): Fault {
-  return new Fault("not-running", `Cannot ping "${target}": the session ended`);
+  return new Fault("not-running", `Cannot ping "${target}": the session ended`, {
+    next: "Run `fz up` to connect.",
+  });
 }

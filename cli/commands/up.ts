@@ -100,7 +100,8 @@ class Connection {
     if (found !== undefined) this.#pid = await this.#requireProfile(found, held);
     const control = found ?? await this.#startSession(held, token);
     let outcome = await untilConnected(control, found === undefined, stages, this.#abort.signal);
-    if (outcome.type === "signed-out" && token !== undefined) {
+    // One that we started has it, and was turned away with it.
+    if (found !== undefined && outcome.type === "signed-out" && token !== undefined) {
       await (await this.#context.host.control("change")).ask("credential", { token });
       outcome = await untilConnected(control, found === undefined, stages, this.#abort.signal);
     }

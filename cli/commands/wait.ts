@@ -109,7 +109,7 @@ class Report {
         problem?.message ?? `Cannot wait for "${target}": the session ended`,
         next === undefined ? {} : { next },
       );
-      if (!this.#options.json) printError(this.#context, fault);
+      printError(this.#context, fault);
       if (code === EXIT_OK) code = exitCodeOf(fault);
     }
     return code;

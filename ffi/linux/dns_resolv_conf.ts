@@ -101,10 +101,16 @@ export class ResolvConfDns implements SystemDns {
       const isForbidden = cause instanceof Deno.errors.PermissionDenied ||
         cause instanceof Deno.errors.NotCapable;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Fault(isForbidden ? "privilege" : "dns", `Cannot ${verb} ${this.#path}: ${reason}`, {
-        cause,
-        next: "Run as root, or leave DNS alone with --dns-control disabled.",
-      });
+      const message = `Cannot ${verb} ${this.#path}: ${reason}`;
+      if (isForbidden && Deno.uid() !== 0) {
+        const next = "Run as root, or leave DNS alone with --dns-control disabled.";
+        throw new Fault("privilege", message, { cause, next });
+      }
+      // What root may not write is immutable, or mounted read-only.
+      const next =
+        `Make it writable (see "lsattr ${this.#path}" and "findmnt -T ${this.#path}"), or leave DNS alone ` +
+        "with --dns-control disabled.";
+      throw new Fault("dns", message, { cause, next });
     }
   }
 }
