@@ -64,8 +64,8 @@ export interface Stream {
   readonly columns: number | undefined;
   /** Height in lines; undefined if this is no terminal. */
   readonly rows?: number | undefined;
-  /** Whether the reader has gone, as far as was noticed: what is written is dropped. */
-  readonly isClosed?: boolean;
+  /** Resolves when the reader has gone; what is written from then on is dropped. A terminal stays. */
+  untilClosed?(): Promise<void>;
 }
 
 /** The process's environment variables. */

@@ -8,6 +8,7 @@ import { EXIT_OK } from "./exit.ts";
 import { describeError, painter, printJson } from "./output.ts";
 import { headline, stableText, statusLines } from "./status_text.ts";
 import { cut, wrap } from "./table.ts";
+import { whenUnwanted } from "./unwanted.ts";
 
 /** How often figures are drawn anew, in milliseconds; events are shown at once. */
 const REFRESH_MS = 1000;
@@ -19,7 +20,7 @@ export async function watchStatus(found: Control, json: boolean, context: CliCon
   let control = found;
   let goneSince: number | undefined;
   const abort = new AbortController();
-  const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], () => abort.abort());
+  const unlisten = whenUnwanted(context, () => abort.abort());
   const bell = new Bell(abort.signal);
   try {
     const first = await control.ask("status", {});
@@ -27,7 +28,7 @@ export async function watchStatus(found: Control, json: boolean, context: CliCon
     try {
       view.show(first);
       void ringOnEvents(() => control, bell, abort.signal);
-      while (!abort.signal.aborted && !context.stdout.isClosed) {
+      while (!abort.signal.aborted) {
         await bell.wait(REFRESH_MS);
         if (abort.signal.aborted) break;
         try {

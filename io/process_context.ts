@@ -3,7 +3,8 @@
 /** A standard stream for text. Writing to a reader that has gone ends nothing: what cannot be written is dropped. */
 export function textStream(stream: typeof Deno.stdout | typeof Deno.stderr) {
   const isTerminal = stream.isTerminal();
-  let isClosed = false;
+  const closed = Promise.withResolvers<void>();
+  let isWatched = false;
   const size = () => {
     if (!isTerminal) return undefined;
     try {
@@ -20,8 +21,15 @@ export function textStream(stream: typeof Deno.stdout | typeof Deno.stderr) {
     get rows(): number | undefined {
       return size()?.rows;
     },
-    get isClosed(): boolean {
-      return isClosed;
+    untilClosed(): Promise<void> {
+      if (!isTerminal && !isWatched && Deno.build.os === "linux") {
+        isWatched = true;
+        const descriptor = stream === Deno.stdout ? 1 : 2;
+        // Somebody who does not come back to write would not notice.
+        import("../ffi/linux/reader.ts").then(({ untilReaderGone }) => untilReaderGone(descriptor))
+          .then(closed.resolve);
+      }
+      return closed.promise;
     },
     write(text: string): void {
       let bytes: Uint8Array = new TextEncoder().encode(text);
@@ -29,7 +37,7 @@ export function textStream(stream: typeof Deno.stdout | typeof Deno.stderr) {
         while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
       } catch (error) {
         if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-        isClosed = true;
+        closed.resolve();
       }
     },
   };

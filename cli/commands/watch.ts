@@ -7,6 +7,7 @@ import { clockText, eventText } from "../event_text.ts";
 import { EXIT_OK } from "../exit.ts";
 import { plainFlag } from "../options.ts";
 import { painter } from "../output.ts";
+import { whenUnwanted } from "../unwanted.ts";
 
 export const watchCommand = defineCommand({
   name: "watch",
@@ -27,7 +28,7 @@ ends in good order.`,
     const isForPrograms = json || !stdout.isTerminal;
     const paint = painter(stdout, context.env);
     const abort = new AbortController();
-    const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], () => abort.abort());
+    const unlisten = whenUnwanted(context, () => abort.abort());
     try {
       const control = await context.host.control("read");
       for await (const event of control.lines("events", {}, abort.signal)) {
@@ -36,7 +37,6 @@ ends in good order.`,
             ? `${JSON.stringify({ schema: 1, ...event })}\n`
             : `${paint("dim", clockText(event.time))}  ${eventText(event)}\n`,
         );
-        if (stdout.isClosed) break;
       }
       return EXIT_OK;
     } finally {

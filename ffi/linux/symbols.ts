@@ -15,6 +15,7 @@ const library = Deno.dlopen(
     ioctl: { parameters: ["i32", "u64", "u64"], result: "i32" },
     mknod: { parameters: ["u64", "u32", "u64"], result: "i32" },
     poll: { parameters: ["u64", "u64", "i32"], result: "i32" },
+    poll_elsewhere: { name: "poll", parameters: ["u64", "u64", "i32"], result: "i32", nonblocking: true },
     socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
     bind: { parameters: ["i32", "u64", "u32"], result: "i32" },
     getsockname: { parameters: ["i32", "u64", "u64"], result: "i32" },
@@ -37,7 +38,7 @@ const library = Deno.dlopen(
   } as const,
 );
 
-/** The C library. Blocking, except `epoll_wait_elsewhere`, which runs on another thread and has no `errno`. */
+/** The C library. Blocking, except what runs `elsewhere`, on another thread, and has no `errno`. */
 export const libc = library.symbols;
 
 const errnoPointer = libc.__errno_location();

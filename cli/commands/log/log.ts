@@ -13,6 +13,7 @@ import type { CliContext } from "../../context.ts";
 import { EXIT_OK } from "../../exit.ts";
 import { plainFlag } from "../../options.ts";
 import { painter, printWarning, type Style } from "../../output.ts";
+import { whenUnwanted } from "../../unwanted.ts";
 import { levelCommand } from "./level.ts";
 
 const DEFAULT_LAST = 100;
@@ -76,7 +77,7 @@ async function showLog(options: LogOptions, context: CliContext): Promise<number
   });
   if (control instanceof Fault) return await showKept({ ...options, last }, control, context);
   const abort = new AbortController();
-  const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => abort.abort());
+  const unlisten = whenUnwanted(context, () => abort.abort());
   const print = printer(options, context);
   try {
     const request = { follow, last, ...(level === undefined ? {} : { level }) };
