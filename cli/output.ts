@@ -1,6 +1,6 @@
 /** How commands print: colours by policy, JSON documents with a schema number, errors with the next step. */
 
-import { Fault } from "../lib/base/fault.ts";
+import { Fault, type FaultCode } from "../lib/base/fault.ts";
 import { printable } from "../lib/base/text.ts";
 import type { CliContext, Environment, Stream } from "./context.ts";
 import { factLines, wrap } from "./table.ts";
@@ -77,11 +77,25 @@ export function printNote({ stderr }: Pick<CliContext, "stderr">, text: string):
 /** Writes one sentence about `error` to standard error, and the next step if there is one. */
 export function printError(context: CliContext, error: unknown): void {
   printMarked(context, "red", "fz:", describeError(error));
-  if (!(error instanceof Fault) || error.next === undefined) return;
-  for (const line of error.next.split("\n")) {
+  const next = error instanceof Fault ? error.next ?? NEXT_STEPS[error.code] : NEXT_STEPS.unexpected;
+  for (const line of next?.split("\n") ?? []) {
     printText(context.stderr, INDENT + line, { indent: INDENT });
   }
 }
+
+const LOOK = "Run `fz doctor` to look for the cause.";
+
+/** What to do where the failure itself does not say. */
+const NEXT_STEPS: Readonly<Partial<Record<FaultCode, string>>> = {
+  "unexpected": "Run `fz doctor` to look for the cause, and `fz bundle` to ask others about it.",
+  "rejected": "Run `fz sign-in`.",
+  "expired": "Run `fz sign-in`.",
+  "unreachable": LOOK,
+  "tun": LOOK,
+  "dns": LOOK,
+  "timeout": "Try again; `fz status` tells how the session is.",
+  "not-running": "Run `fz up` to connect.",
+};
 
 /** Writes a warning of one sentence to standard error. */
 export function printWarning(context: CliContext, sentence: string): void {

@@ -228,7 +228,7 @@ Deno.test("run: what is no fault is unexpected and exits 1", async () => {
     host: { startSession: () => Promise.reject(new TypeError("oops")) },
   });
   assert.equal(await run(["run"], context), 1);
-  assert.match(context.written.stderr, /^fz: Unexpected TypeError: oops\n$/);
+  assert.match(context.written.stderr, /^fz: Unexpected TypeError: oops\n {4}Run `fz doctor`.+\n$/);
 });
 
 Deno.test("fz version: prints one line, more with --verbose, a document with --json", async () => {
