@@ -13,6 +13,7 @@ import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
 import { undoLeftovers } from "./leftovers.ts";
+import { describeTunHolder, findTunHolder, otherClientFault } from "./tun_holder.ts";
 
 /** What a client takes from its machine. */
 export interface ClientHostOptions {
@@ -48,7 +49,7 @@ export class ClientHost {
     const parts = { device: tunName, log } as const;
     const dns = platform.createSystemDns({ ...parts, control: dnsControl, isSentinel: isSentinelAddress });
     platform.checkTun();
-    const tun = platform.openTun({ name: tunName, mtu: MAX_PACKET_LENGTH });
+    const tun = openTun(platform, tunName);
     try {
       const network = platform.createHostNetwork({
         ...parts,
@@ -59,9 +60,7 @@ export class ClientHost {
       });
       const other = await network.otherDevice();
       if (other !== undefined) {
-        throw new Fault("tun", `Cannot start: another client runs on device "${other}"`, {
-          next: "Stop it first.",
-        });
+        throw otherClientFault("Cannot start", other);
       }
       await undoLeftovers(platform, { network, dns, log });
       await dns.check();
@@ -154,4 +153,17 @@ export class ClientHost {
 
 function dnsText({ dns }: InterfaceConfig): string {
   return `${dns.searchDomain} ${dns.sentinels.join(" ")}`;
+}
+
+/** Throws the platform's Fault, and who has the device if that is known. */
+function openTun(platform: Platform, name: string): Tun {
+  try {
+    return platform.openTun({ name, mtu: MAX_PACKET_LENGTH });
+  } catch (error) {
+    const holder = error instanceof Fault && error.code === "tun" ? findTunHolder(name) : undefined;
+    if (holder === undefined || !(error instanceof Fault)) throw error;
+    throw new Fault("tun", `${error.message}${describeTunHolder(holder)}`, {
+      next: "If it is a session, run `fz down` as its user; else stop the program, or choose another name.",
+    });
+  }
 }

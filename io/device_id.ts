@@ -7,13 +7,15 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
 import { Fault } from "../lib/base/fault.ts";
+import { pathsOf } from "../lib/control/paths.ts";
+import { pathContext } from "./path_context.ts";
 
 /** Whose identity is wanted, and where it is kept. */
 export interface DeviceIdOptions {
   readonly role: "client" | "gateway";
   /** From `--firezone-id` or `FIREZONE_ID`. */
   readonly configured?: string | undefined;
-  /** Where the identity is kept; defaults to upstream's path. */
+  /** Where the identity is kept; defaults to upstream's path, or to an ordinary user's own. */
   readonly path?: string;
   /** Where the machine's own identity is; another path for tests. */
   readonly machineIdPath?: string;
@@ -31,7 +33,8 @@ export async function deviceId(options: DeviceIdOptions): Promise<string> {
 /** Returns this machine's id; undefined if it has none yet. */
 export async function knownDeviceId(options: DeviceIdOptions): Promise<string | undefined> {
   if (options.configured !== undefined && options.configured !== "") return options.configured;
-  return await readIdFile(pathOf(options)) ??
+  return await readIdFile(options.path ?? MACHINE_PATHS[options.role]) ??
+    await readIdFile(pathOf(options)) ??
     await hardwareId(options.role, options.machineIdPath ?? "/etc/machine-id");
 }
 
@@ -41,7 +44,13 @@ export function externalId(id: string): string {
 }
 
 function pathOf({ path, role }: DeviceIdOptions): string {
-  return path ?? DEFAULT_PATHS[role];
+  return path ?? userPath(role) ?? MACHINE_PATHS[role];
+}
+
+/** Where an ordinary user, who may not write the machine's, keeps one of his own; undefined for all others. */
+function userPath(role: "client" | "gateway"): string | undefined {
+  const isUser = Deno.build.os !== "windows" && Deno.uid() !== 0;
+  return isUser ? `${pathsOf(pathContext()).state}/${role}-id.json` : undefined;
 }
 
 /** Returns the id derived from the machine's own, or undefined if it has none. */
@@ -93,7 +102,7 @@ const APP_IDS = {
   gateway: "753b38f9f96947ef8083802d5909a372",
 } as const;
 
-const DEFAULT_PATHS = {
+const MACHINE_PATHS = {
   client: Deno.build.os === "windows"
     ? "C:\\ProgramData\\dev.firezone.client\\config\\firezone-id.json"
     : "/var/lib/dev.firezone.client/config/firezone-id.json",

@@ -18,6 +18,7 @@ Refuses while a session runs. The next session does the same at its start.`,
   options: () => object({ json: plainFlag(["--json"], { description: message`Print one JSON document.` }) }),
   async run({ json }, context) {
     const report = await context.host.cleanUp();
+    if (report.otherClient !== undefined) throw report.otherClient;
     if (json) printJson(context, { ...report });
     else {
       const text = isNothing(report) ? "nothing to clean up" : describeCleanup(report);

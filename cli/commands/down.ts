@@ -36,18 +36,19 @@ session that was killed left behind is undone, too.`,
     const found = await findSession(context, deadline);
     if (found.type === "none") {
       const { report } = found;
+      if (report.otherClient !== undefined) throw report.otherClient;
       if (json) printJson(context, { wasConnected: false, ...report });
       else {
         if (!isNothing(report)) {
-          printNote(context, `the session was killed: ${describeCleanup(report)}`);
+          printNote(context, `The session was killed: ${describeCleanup(report)}`);
         }
-        context.stdout.write("was not connected\n");
+        context.stdout.write("Was not connected\n");
       }
       return EXIT_OK;
     }
     await stop(found.control, context, deadline);
     if (json) printJson(context, { wasConnected: true });
-    else context.stdout.write("disconnected\n");
+    else context.stdout.write("Disconnected\n");
     return EXIT_OK;
   },
 });

@@ -40,7 +40,9 @@ export async function findEndpoint(
       if (outcome === "denied") locked = paths;
     }
   }
-  throw locked === undefined ? await notRunning(candidates) : privilegeFault(locked, authority);
+  // A socket that a killed session of somebody else left is closed to us, too.
+  if (locked === undefined || await wasKilled(locked)) throw await notRunning(candidates);
+  throw privilegeFault(locked, authority);
 }
 
 /** Opens a connection. Throws the error of the system, or `Fault` "timeout". */
@@ -103,6 +105,11 @@ async function probe(endpoint: Endpoint): Promise<"there" | "denied" | "absent">
     if (error instanceof Fault) throw error;
     return isDenied(error) ? "denied" : "absent";
   }
+}
+
+async function wasKilled(paths: Paths): Promise<boolean> {
+  const { readSessionTrace } = await import("../service/session_file.ts");
+  return (await readSessionTrace(paths)).type === "killed";
 }
 
 function isDenied(error: unknown): boolean {

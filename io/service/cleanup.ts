@@ -1,6 +1,7 @@
 /** `fz cleanup`: takes back what a killed session left on the machine and in its runtime folder. */
 
 import { platform as thisPlatform } from "../../ffi/mod.ts";
+import type { HostNetwork } from "../../ffi/platform.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
 import type { CleanupReport } from "../../lib/control/config.ts";
@@ -8,10 +9,19 @@ import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { isSentinelAddress } from "../../lib/dns/sentinels.ts";
 import { undoLeftovers, type Undone } from "../leftovers.ts";
 import { pathContext } from "../path_context.ts";
+import { otherClientFault } from "../tun_holder.ts";
 import { takeLock } from "./lock.ts";
 import { readSessionTrace } from "./session_file.ts";
+import { sleep } from "./sleep.ts";
 
-/** Undoes what is left of sessions of this user. Throws a Fault ("tun") while a session runs. */
+/** How long a process that was killed may take to be gone. */
+const KILL_PATIENCE_MS = 500;
+const INTERVAL_MS = 50;
+
+/**
+ * Undoes what is left of sessions of this user. Throws a Fault ("tun") while a session of this user runs; `otherClient`
+ * of what it returns tells why nothing could be undone because of somebody else's.
+ */
 export async function cleanUp(log: Log): Promise<CleanupReport> {
   const paths = pathsOf(pathContext());
   const trace = await readSessionTrace(paths);
@@ -25,7 +35,13 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
   });
   if (lock === undefined) throw stillRuns("a session runs");
   try {
-    const undone = await undoAll(log);
+    const undone = await undoAll(log).catch((error) => {
+      if (error instanceof Fault && error.code === "tun") return error;
+      throw error;
+    });
+    if (undone instanceof Fault) {
+      return { session: undefined, network: [], wasDnsRestored: false, files: [], otherClient: undone };
+    }
     const files = lock === "no folder" ? [] : await removeFiles(paths);
     return {
       session: trace.type === "killed" ? trace.record && { pid: trace.record.pid } : undefined,
@@ -46,8 +62,8 @@ export async function undoAll(log: Log): Promise<Undone> {
   const platform = await thisPlatform();
   const network = platform.createHostNetwork({ device: "", mtu: 0, mark: 0, routing: "policy", log });
   const present = await network.present();
-  const other = await network.otherDevice();
-  if (other !== undefined) throw stillRuns(`a client runs on device "${other}"`);
+  const other = await lastingDevice(network);
+  if (other !== undefined) throw otherClientFault("Cannot clean up", other);
   const dns = platform.createSystemDns({
     control: "etc-resolv-conf",
     device: "",
@@ -61,6 +77,16 @@ export async function undoAll(log: Log): Promise<Undone> {
     });
   }
   return undone;
+}
+
+/** Returns the device of another client. That of one that was just killed stays for a moment. */
+async function lastingDevice(network: HostNetwork): Promise<string | undefined> {
+  const deadline = performance.now() + KILL_PATIENCE_MS;
+  for (;;) {
+    const other = await network.otherDevice();
+    if (other === undefined || performance.now() >= deadline) return other;
+    await sleep(INTERVAL_MS);
+  }
 }
 
 function stillRuns(what: string): Fault {

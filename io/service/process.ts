@@ -1,5 +1,7 @@
 /** Processes as the kernel tells them apart (proc(5)). */
 
+import process from "node:process";
+
 /** Returns when the process `pid` started, as a text that no later process of that id has; undefined if it is gone. */
 export async function processStart(pid: number): Promise<string | undefined> {
   let stat: string;
@@ -13,6 +15,22 @@ export async function processStart(pid: number): Promise<string | undefined> {
   const [state] = fields;
   const start = fields[STARTTIME - 3];
   return start === undefined || state === "Z" || state === "X" ? undefined : start;
+}
+
+/** Returns whether the process `pid` lives and is another user's where others' are hidden (hidepid in proc(5)). */
+export function isHidden(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return false;
+  } catch {
+    // It is not to be seen, or not there.
+  }
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }
 
 /** Number of the field in proc(5); the state is field 3. */

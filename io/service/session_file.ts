@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import type { Paths } from "../../lib/control/paths.ts";
 import { VERSION } from "../../lib/control/version.ts";
-import { processStart } from "./process.ts";
+import { isHidden, processStart } from "./process.ts";
 
 const MAX_BYTES = 16_384;
 
@@ -60,14 +60,17 @@ export async function removeSessionFile({ sessionFile }: Pick<Paths, "sessionFil
 export async function readSessionTrace({ sessionFile }: Pick<Paths, "sessionFile">): Promise<SessionTrace> {
   let text: string;
   try {
-    if ((await Deno.stat(sessionFile)).size > MAX_BYTES) return { type: "killed", record: undefined };
+    const { isFile, size } = await Deno.stat(sessionFile);
+    // Opening a pipe would wait for somebody who writes.
+    if (!isFile || size > MAX_BYTES) return { type: "killed", record: undefined };
     text = await Deno.readTextFile(sessionFile);
   } catch {
     return { type: "none" };
   }
   const record = parse(text);
   if (record === undefined) return { type: "killed", record };
-  const isAlive = await processStart(record.pid) === record.processStart;
+  const start = await processStart(record.pid);
+  const isAlive = start === record.processStart || (start === undefined && isHidden(record.pid));
   return { type: isAlive ? "alive" : "killed", record };
 }
 

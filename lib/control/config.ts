@@ -1,5 +1,6 @@
 /** What each role of the program is told at its start. The command line fills these in, the shell reads them. */
 
+import type { Fault } from "../base/fault.ts";
 import type { IpAddress, SocketAddress } from "../base/ip.ts";
 import type { Duration } from "../base/time.ts";
 
@@ -72,6 +73,8 @@ export interface CleanupReport {
   readonly wasDnsRestored: boolean;
   /** Files and sockets that were removed. */
   readonly files: readonly string[];
+  /** Why nothing was undone: somebody else's client runs. */
+  readonly otherClient?: Fault;
 }
 
 /** What a gateway is told at its start. */

@@ -62,6 +62,8 @@ function connect(port: number, options: Partial<PortalConnectionOptions> = {}) {
   return { connection, recorder };
 }
 
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+
 Deno.test("PortalConnection sends token, User-Agent and parameters, joins, and closes with 1000", async () => {
   const requests: http.IncomingMessage[] = [];
   const codes = Promise.withResolvers<number>();
@@ -222,6 +224,35 @@ Deno.test("deviceId prefers configuration, file, hardware, then keeps a random o
     "25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c",
   );
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test({
+  name: "deviceId keeps an ordinary user's in his own state, where the machine has none",
+  // A machine that keeps one for everybody tells that.
+  ignore: Deno.uid() !== 0 ||
+    [...Deno.readDirSync("/var/lib")].some(({ name }) => name === "dev.firezone.client"),
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    await Deno.chmod(folder, 0o777);
+    const script = `import { deviceId } from "${import.meta.resolve("../../io/device_id.ts")}";
+      console.log(await deviceId({ role: "client", machineIdPath: "/nowhere" }));`;
+    await Deno.writeTextFile(`${folder}/id.ts`, script);
+    const ask = async () => {
+      const command = ["--reuid=61234", "--regid=61234", "--clear-groups", Deno.execPath(), "run", "-A"];
+      const { stdout, stderr } = await new Deno.Command("setpriv", {
+        args: [...command, "--quiet", "--no-check", "--config", CONFIG, `${folder}/id.ts`],
+        env: { FZ_STATE_DIR: `${folder}/state` },
+      }).output();
+      assert.equal(new TextDecoder().decode(stderr), "");
+      return new TextDecoder().decode(stdout).trim();
+    };
+    const id = await ask();
+    assert.match(id, /^[0-9a-f]{64}$/);
+    assert.equal(await ask(), id);
+    const kept = JSON.parse(await Deno.readTextFile(`${folder}/state/client-id.json`));
+    assert.equal(kept.id, id);
+    await Deno.remove(folder, { recursive: true });
+  },
 });
 
 Deno.test("hostsFileLookup matches whole names only", async () => {

@@ -3,7 +3,7 @@ import { Hub } from "../../io/service/hub.ts";
 import { readExitFile, removeExitFile, writeExitFile } from "../../io/service/exit_file.ts";
 import { takeLock } from "../../io/service/lock.ts";
 import { Notices, stateLine, watchdogOf } from "../../io/service/notices.ts";
-import { processStart } from "../../io/service/process.ts";
+import { isHidden, processStart } from "../../io/service/process.ts";
 import { readSessionTrace, removeSessionFile, writeSessionFile } from "../../io/service/session_file.ts";
 import { whyNotRunning } from "../../io/service/why_not_running.ts";
 import { Fault } from "../../lib/base/fault.ts";
@@ -67,6 +67,27 @@ Deno.test("readSessionTrace: takes torn, alien and huge files for a killed sessi
         assert.match((await whyNotRunning([paths])).message, /was killed and left things behind/);
       }));
   }
+});
+
+Deno.test("readSessionTrace: waits for no pipe, reads no gigabyte, and opens no folder", async (t) => {
+  const makers: Record<string, (path: string) => Promise<unknown>> = {
+    "a pipe": (path) => new Deno.Command("mkfifo", { args: [path] }).output(),
+    "a folder": (path) => Deno.mkdir(path),
+    "a gigabyte": (path) => Deno.writeTextFile(path, "").then(() => Deno.truncate(path, 2 ** 30)),
+    "a device": (path) => Deno.symlink("/dev/zero", path),
+  };
+  for (const [name, make] of Object.entries(makers)) {
+    await t.step(name, () =>
+      inFolder(async (paths) => {
+        await make(paths.sessionFile);
+        assert.deepEqual(await readSessionTrace(paths), { type: "killed", record: undefined });
+      }));
+  }
+});
+
+Deno.test("isHidden: neither who is gone nor who can be seen", () => {
+  assert.equal(isHidden(Deno.pid), false);
+  assert.equal(isHidden(2 ** 22 + 1), false);
 });
 
 Deno.test("processStart: is undefined for a zombie and for nobody", async () => {
