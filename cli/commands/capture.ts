@@ -13,6 +13,7 @@ import type { ByteSink, CliContext, Control } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { formatBytes, formatCount } from "../format.ts";
 import { DURATION, FILE, plainFlag } from "../options.ts";
+import { whenUnwanted } from "../unwanted.ts";
 import { SIZE } from "../size.ts";
 
 interface CaptureRequest {
@@ -67,7 +68,7 @@ applications sent.`,
     const path = output ?? "-";
     if (path === "-" && context.stdout.isTerminal) {
       throw new Fault("usage", "Cannot write packets to a terminal: they are binary", {
-        next: 'Name a file with "-o FILE", or pipe: "fz capture | wireshark -k -i -".',
+        next: 'Name a file with "-o FILE", or pipe: `fz capture | wireshark -k -i -`.',
       });
     }
     const text = filter.join(" ");
@@ -95,7 +96,7 @@ async function capture(
   context: CliContext,
 ): Promise<number> {
   const abort = new AbortController();
-  const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => abort.abort());
+  const unlisten = whenUnwanted(context, () => abort.abort());
   const splitter = new BlockSplitter();
   let sink: ByteSink | undefined;
   let [packets, dropped, length] = [0, 0, 0];

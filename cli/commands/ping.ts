@@ -6,15 +6,15 @@ import { optional } from "@optique/core/modifiers";
 import { argument, option } from "@optique/core/primitives";
 import { integer } from "@optique/core/valueparser";
 import { Fault } from "../../lib/base/fault.ts";
-import { printable } from "../../lib/base/text.ts";
 import type { Duration } from "../../lib/base/time.ts";
 import type { ProbeEvent, Problem } from "../../lib/control/api.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { DURATION, plainFlag } from "../options.ts";
-import { printError } from "../output.ts";
+import { printError, printText } from "../output.ts";
 import { pathChange, PingStatistics, replyLine } from "../probe_text.ts";
+import { whenUnwanted } from "../unwanted.ts";
 import { RESOURCE } from "../values.ts";
 
 const EXIT_INTERRUPTED = 130;
@@ -66,7 +66,7 @@ A resource that is more than one machine is measured at its gateway. Tells what 
     const control = await context.host.control("read");
     const abort = new AbortController();
     let isInterrupted = false;
-    const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => {
+    const unlisten = whenUnwanted(context, () => {
       isInterrupted = true;
       abort.abort();
     });
@@ -153,7 +153,7 @@ class Report {
   }
 
   #print(line: string): void {
-    if (!this.#options.json) this.#context.stdout.write(`${printable(line)}\n`);
+    if (!this.#options.json) printText(this.#context.stdout, line);
   }
 }
 

@@ -13,7 +13,7 @@ import type { CliContext, Control } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { formatCount } from "../format.ts";
 import { DURATION, plainFlag } from "../options.ts";
-import { printJson } from "../output.ts";
+import { printJson, printNote } from "../output.ts";
 import { Stages } from "../stages.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { checkToken, credentialPath, takeVariable } from "../token.ts";
@@ -218,8 +218,9 @@ class Connection {
 
   #interrupted(stages: Stages): number {
     stages.end();
-    this.#context.stderr.write(
-      "fz: the session goes on connecting: `fz status` shows how far it is, `fz down` ends it\n",
+    printNote(
+      this.#context,
+      "the session goes on connecting: `fz status` shows how far it is, `fz down` ends it",
     );
     return EXIT_INTERRUPTED;
   }

@@ -12,7 +12,7 @@ import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { DURATION, plainFlag } from "../options.ts";
-import { printError } from "../output.ts";
+import { printError, printText } from "../output.ts";
 import { replyLine, stageText } from "../probe_text.ts";
 import { RESOURCE } from "../values.ts";
 
@@ -120,7 +120,7 @@ class Report {
     switch (event.event) {
       case "reply":
         this.end();
-        return stdout.write(`${printable(`${event.target}: ${replyLine(event)}`)}\n`);
+        return printText(stdout, `${event.target}: ${replyLine(event)}`);
       case "stage":
         return event.stage === "reachable"
           ? undefined
