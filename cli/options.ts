@@ -1,7 +1,7 @@
 /** Options that several commands share, each with its environment variable: the flag wins, then the variable. */
 
 import { envVar, type Message, message, text } from "@optique/core/message";
-import { withDefault, WithDefaultError } from "@optique/core/modifiers";
+import { type MultipleOptions, withDefault, WithDefaultError } from "@optique/core/modifiers";
 import type { Parser, Suggestion } from "@optique/core/parser";
 import { flag, negatableFlag, option } from "@optique/core/primitives";
 import { choice, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
@@ -105,6 +105,11 @@ export function defaultOf<T>({ kind, fallback }: Setting<T>): Message {
     return NOTHING;
   }
   return message`${text(plainText(kind.plain(fallback)))}`;
+}
+
+/** Returns how an argument repeats that must be there once at least. */
+export function oneOrMore(metavar: Uppercase<string>): MultipleOptions {
+  return { min: 1, errors: { tooFew: message`${text(metavar)} is missing.` } };
 }
 
 /** Returns a parser for a flag without a variable. */

@@ -7,7 +7,7 @@ import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/lo
 import type { Log } from "../lib/base/log.ts";
 import type { LogDocument } from "../lib/control/api.ts";
 import { formatLogLine, plainFields } from "../lib/control/log_line.ts";
-import { LogFilter } from "./log_filter.ts";
+import { LogFilter } from "../lib/control/log_filter.ts";
 import { processLog } from "./log_ring.ts";
 
 /** Where logs go, and which. */

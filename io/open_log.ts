@@ -3,7 +3,7 @@
 import { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import { createLog, setupLog } from "./log.ts";
-import { LogFilter } from "./log_filter.ts";
+import { LogFilter } from "../lib/control/log_filter.ts";
 
 /** What the user said about logging. */
 export interface OpenLogOptions {

@@ -19,7 +19,7 @@ import { describeOrigin } from "../../lib/control/sources.ts";
 import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
-import { custom, plainFlag } from "../options.ts";
+import { custom, oneOrMore, plainFlag } from "../options.ts";
 import { printJson } from "../output.ts";
 import { profileChoice, profileOption, sessionSettings, settingOptions } from "../session_options.ts";
 import { renderTable } from "../table.ts";
@@ -105,7 +105,7 @@ session that runs takes it up when it starts again. Several values make a list, 
   options: () =>
     object({
       key: argument(KEY),
-      values: multiple(argument(VALUE), { min: 1 }),
+      values: multiple(argument(VALUE), oneOrMore("VALUE")),
       profile: profileOption(),
       json: JSON_FLAG,
     }),
@@ -163,12 +163,12 @@ async function change(
   const path = await profiles.change(profile, name, value);
   const { key, variables } = SETTINGS[name];
   if (json) printJson(context, { profile, path, key, value: value ?? null });
-  else if (value === undefined) context.stderr.write(`fz: "${key}" is no longer set in "${path}"\n`);
-  else context.stderr.write(`fz: "${key}" is now ${shown(value)} in "${path}"\n`);
+  else if (value === undefined) context.stderr.write(`fz: Unset ${key} in "${path}"\n`);
+  else context.stderr.write(`fz: Set ${key} to ${shown(value)} in "${path}"\n`);
   const variable = variables.find((candidate) => (context.env.get(candidate) ?? "") !== "");
-  if (variable !== undefined) context.stderr.write(`fz: here ${variable} is set and wins over the profile\n`);
+  if (variable !== undefined) context.stderr.write(`fz: Here ${variable} is set and wins over the profile\n`);
   if (await profiles.running() === profile) {
-    context.stderr.write("fz: the running session takes it up when it starts again\n");
+    context.stderr.write("fz: The running session takes it up when it starts again\n");
   }
   return EXIT_OK;
 }

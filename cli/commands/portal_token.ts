@@ -11,7 +11,7 @@ import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { parseDuration } from "../../lib/control/duration.ts";
 import { EXIT_OK } from "../exit.ts";
-import { custom } from "../options.ts";
+import { custom, oneOrMore } from "../options.ts";
 import { printJson } from "../output.ts";
 import { renderTable } from "../table.ts";
 import {
@@ -129,10 +129,10 @@ const revokeCommand = defineCommand({
   description: message`Removes tokens by name or id. Whoever is connected with one is sent away.`,
   options: (env) =>
     object({
-      names: multiple(argument(NAME, { description: message`Token, as the list names it.` }), {
-        min: 1,
-        errors: { tooFew: message`Name the tokens to revoke.` },
-      }),
+      names: multiple(
+        argument(NAME, { description: message`Token, as the list names it.` }),
+        oneOrMore("TOKEN"),
+      ),
       ...adminOptions(env),
     }),
   async run({ names, adminSocket, json }, context) {

@@ -11,7 +11,7 @@ import type { ProbeEvent, Problem } from "../../lib/control/api.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
-import { DURATION, plainFlag } from "../options.ts";
+import { DURATION, oneOrMore, plainFlag } from "../options.ts";
 import { printError, printText } from "../output.ts";
 import { replyLine, stageText } from "../probe_text.ts";
 import { RESOURCE } from "../values.ts";
@@ -42,7 +42,7 @@ long. What only a person can change, like being signed out, is not waited for.`,
         argument(RESOURCE, {
           description: message`Resources, names or addresses, each with ${":PORT"} at will.`,
         }),
-        { min: 1, max: 64 },
+        { ...oneOrMore("RESOURCE"), max: 64 },
       ),
       timeout: withDefault(
         option("--timeout", DURATION, { description: message`How long to wait, in all.` }),

@@ -4,7 +4,7 @@ import { Fault } from "../../lib/base/fault.ts";
 import type { AnswerOf, LogDocument, RequestOf } from "../../lib/control/api.ts";
 import { isAtLeast } from "../../lib/control/log_line.ts";
 import { logFilter, resetLogFilter, setLogFilter } from "../log.ts";
-import { LogFilter } from "../log_filter.ts";
+import { LogFilter } from "../../lib/control/log_filter.ts";
 import { type LogRing, processLog } from "../log_ring.ts";
 
 /** What a slow reader may leave lying; what comes on top is counted and told. */

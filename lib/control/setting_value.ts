@@ -7,6 +7,7 @@ import { SocketAddress } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Duration } from "../base/time.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
+import { LogFilter } from "./log_filter.ts";
 
 /** A value as TOML and JSON carry it. */
 export type PlainValue = string | boolean | readonly string[];
@@ -85,6 +86,19 @@ export function patternKind(metavar: Uppercase<string>, pattern: RegExp, what: s
     metavar,
     (text) => pattern.test(text) ? ok(text) : err(`${quoted(text)} is not ${what}`),
   );
+}
+
+/** Which messages are logged. A variable may be meant for another program, too; what a profile says has to be right. */
+export function filterKind(metavar: Uppercase<string>): ValueKind<string> {
+  const base = textKind(metavar);
+  return {
+    ...base,
+    fromPlain(value) {
+      const text = base.fromPlain(value);
+      const filter = text.ok ? LogFilter.parse(text.value) : text;
+      return filter.ok ? text : filter;
+    },
+  };
 }
 
 /** On or off. */

@@ -12,6 +12,7 @@ import {
   ADDRESS,
   choiceKind,
   DURATION,
+  filterKind,
   listKind,
   pathKind,
   patternKind,
@@ -181,7 +182,7 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     key: "log-filter",
     flags: ["--log-filter"],
     variables: ["FZ_LOG_FILTER", "RUST_LOG"],
-    kind: textKind("FILTER"),
+    kind: filterKind("FILTER"),
     fallback: "info",
     description: "How much to log: a level, or a list such as info,ice=trace.",
   },
@@ -242,5 +243,5 @@ export function settingNamed(key: string): SettingName | undefined {
 export function unknownSetting(key: string): string {
   const meant = nearest(key, Object.values(SETTINGS).map((setting) => setting.key));
   const shown = JSON.stringify(key.length > 60 ? `${key.slice(0, 60)}…` : key);
-  return `unknown setting ${shown}${meant === undefined ? "" : `, did you mean "${meant}"?`}`;
+  return `unknown setting ${shown}${meant === undefined ? "" : `. Did you mean "${meant}"?`}`;
 }

@@ -99,6 +99,7 @@ Deno.test("fz config: each setting goes the whole way from its key to fz config 
     "listen": "127.0.0.1:8080",
     "inc-buf": "true",
     "flow-logs": "true",
+    "log-filter": "info,dns=debug",
     "log-format": "json",
     "log-dir": "/var/log/fz",
     "auth-base-url": "https://x.test",
@@ -111,7 +112,7 @@ Deno.test("fz config: each setting goes the whole way from its key to fz config 
       const changed = await fz(["config", "set", key, value], { default: "# mine\n" });
       assert.equal(changed.code, 0, changed.stderr);
       assert.equal(changed.stdout, "");
-      assert.match(changed.stderr, new RegExp(`^fz: "${key}" is now `));
+      assert.match(changed.stderr, new RegExp(`^fz: Set ${key} to `));
       const text = changed.texts.get("default")!;
       assert.ok(text.startsWith(`# mine\n${key} = `), text);
       const got = await fz(["config", "get", key], { default: text });
@@ -157,7 +158,7 @@ Deno.test("fz config set --json: is one document", async () => {
 
 Deno.test("fz config: wrong words are told with the way out, and exit 2", async (t) => {
   const table: [args: string[], message: RegExp, env?: Given][] = [
-    [["config", "set", "api-ulr", "x"], /unknown setting "api-ulr", did you mean "api-url"\?/],
+    [["config", "set", "api-ulr", "x"], /unknown setting "api-ulr". Did you mean "api-url"\?/],
     [["config", "set", "token", "s3cret"], /unknown setting "token"/],
     [["config", "set", "inc-buf", "maybe"], /Cannot set "inc-buf": "maybe" is neither/],
     [["config", "set", "name", "a", "b"], /Cannot set "name": it takes one value/],

@@ -2,7 +2,7 @@
 
 import { WebSocketServer } from "ws";
 import { startGateway } from "../../io/gateway.ts";
-import { LogFilter } from "../../io/log_filter.ts";
+import { LogFilter } from "../../lib/control/log_filter.ts";
 import { createLog, setupLog } from "../../io/log.ts";
 
 const INIT = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createLog, setupLog } from "../../io/log.ts";
-import { LogFilter } from "../../io/log_filter.ts";
+import { LogFilter } from "../../lib/control/log_filter.ts";
 import { LogRing, processLog } from "../../io/log_ring.ts";
 import { readKeptLog } from "../../io/kept_log.ts";
 import { LogFile } from "../../io/open_log.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createLog, setLogFilter, setupLog } from "../../io/log.ts";
-import { LogFilter } from "../../io/log_filter.ts";
+import { LogFilter } from "../../lib/control/log_filter.ts";
 
 function filter(text: string): LogFilter {
   const parsed = LogFilter.parse(text);

@@ -8,20 +8,20 @@ import { printable } from "../../../lib/base/text.ts";
 import type { ResourceDocument } from "../../../lib/control/api.ts";
 import { type Command, defineCommand } from "../../command.ts";
 import { EXIT_OK } from "../../exit.ts";
-import { plainFlag } from "../../options.ts";
+import { oneOrMore, plainFlag } from "../../options.ts";
 import { printJson } from "../../output.ts";
 import { RESOURCE } from "../../values.ts";
 
 export const enableCommand = switchCommand("enable", {
   brief: message`Let traffic for a resource go through the tunnel again.`,
-  description: message`Takes back what "fz resource disable" did.`,
+  description: message`Takes back what \`fz resource disable\` did.`,
 });
 
 export const disableCommand = switchCommand("disable", {
   brief: message`Keep traffic for a resource out of the tunnel.`,
   description:
     message`Gives up access to the resource: its names and addresses are left to the rest of the machine's network until \
-"fz resource enable". Later sessions keep it so, unless a flag, a variable or the profile lists disabled resources.`,
+\`fz resource enable\`. Later sessions keep it so, unless a flag, a variable or the profile lists disabled resources.`,
 });
 
 function switchCommand(
@@ -33,7 +33,10 @@ function switchCommand(
     ...words,
     options: () =>
       object({
-        resources: multiple(argument(RESOURCE, { description: message`Names or ids.` }), { min: 1 }),
+        resources: multiple(
+          argument(RESOURCE, { description: message`Names or ids.` }),
+          oneOrMore("RESOURCE"),
+        ),
         json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
       }),
     async run({ resources, json }, context) {

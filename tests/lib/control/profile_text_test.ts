@@ -47,7 +47,7 @@ Deno.test("readProfile: reads values and their lines", () => {
 
 Deno.test("readProfile: names line and column of what is wrong", () => {
   const table: [text: string, line: number, column: number, reason: RegExp][] = [
-    ['api-ulr = "wss://x/"', 1, 1, /unknown setting "api-ulr", did you mean "api-url"\?/],
+    ['api-ulr = "wss://x/"', 1, 1, /unknown setting "api-ulr". Did you mean "api-url"\?/],
     ["\n\n  inc-buf = 1", 3, 3, /"inc-buf": 1 is neither true nor false/],
     ['name = "x"\nlisten = "8080"', 2, 1, /"listen": "8080" is not an address with a port/],
     ['name = "x"\nname = "y"', 2, 1, /redefine/],
@@ -231,6 +231,7 @@ function plainValues(name: SettingName): fc.Arbitrary<PlainValue> {
       return words.map((text) => `/${text}`);
     case "text":
       if (name === "tunName" || name === "accountSlug") return fc.stringMatching(/^[a-z]{1,15}$/);
+      if (name === "logFilter") return fc.stringMatching(/^([a-z]{1,9}=)?(debug|off)$/);
       return words;
   }
 }

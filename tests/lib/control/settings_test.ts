@@ -220,7 +220,7 @@ Deno.test("settingNamed: finds settings by key, and suggests the nearest where t
   assert.equal(settingNamed("api-url"), "apiUrl");
   assert.equal(settingNamed("apiUrl"), undefined);
   assert.equal(settingNamed("constructor"), undefined);
-  assert.equal(unknownSetting("api-ulr"), 'unknown setting "api-ulr", did you mean "api-url"?');
+  assert.equal(unknownSetting("api-ulr"), 'unknown setting "api-ulr". Did you mean "api-url"?');
   assert.equal(unknownSetting("colour-of-the-sky"), 'unknown setting "colour-of-the-sky"');
   assert.ok(unknownSetting("x".repeat(10_000)).length < 100);
 });
@@ -230,4 +230,11 @@ Deno.test("describeOrigin: says it in a few words", () => {
   assert.equal(describeOrigin({ type: "variable", variable: "FZ_ID" }), "FZ_ID");
   assert.equal(describeOrigin({ type: "profile", path: "/p.toml", line: 3 }), "/p.toml:3");
   assert.equal(describeOrigin({ type: "default" }), "default");
+});
+
+Deno.test("log-filter: a profile says one that can be used, a variable may be meant for others", () => {
+  const { kind } = SETTINGS.logFilter;
+  assert.ok(kind.fromPlain("info,dns=debug").ok);
+  assert.ok(!kind.fromPlain("nonsense=").ok);
+  assert.ok(kind.read("nonsense=").ok);
 });

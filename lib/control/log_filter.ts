@@ -1,6 +1,6 @@
 /** Which messages are wanted: the filter language of FZ_LOG and RUST_LOG, "info,dns=debug,ffi=trace". */
 
-import { err, ok, type Result } from "../lib/base/result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** Levels from the most talkative to silence. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "off"] as const;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LOG_LEVELS, LogFilter } from "../../io/log_filter.ts";
+import { LOG_LEVELS, LogFilter } from "../../../lib/control/log_filter.ts";
 
 function filter(text: string): LogFilter {
   const parsed = LogFilter.parse(text);
