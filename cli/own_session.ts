@@ -39,7 +39,7 @@ export async function stopSession(context: CliContext, control: Control): Promis
   while (await reach(context, "change") !== undefined) {
     if (performance.now() > deadline) {
       throw new Fault("timeout", "Cannot sign out: the session does not end", {
-        next: 'See "fz log", then try again.',
+        next: "See `fz log`, then try again.",
       });
     }
     await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));

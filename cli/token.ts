@@ -26,7 +26,7 @@ export async function takeToken(context: CliContext, path: string, isChosen = fa
   const found = await findToken(context, path, isChosen);
   if (found !== undefined) return found.token;
   throw new Fault("rejected", `Cannot sign in: there is no token in ${VARIABLE}, and no file "${path}"`, {
-    next: `Run "fz sign-in", or set ${VARIABLE}.`,
+    next: `Run \`fz sign-in\`, or set ${VARIABLE}.`,
   });
 }
 

@@ -4,6 +4,7 @@ import { runParserSync } from "@optique/core/facade";
 import { commandLine, formatMessage, type Message, message } from "@optique/core/message";
 import type { Parser } from "@optique/core/parser";
 import { Fault } from "../lib/base/fault.ts";
+import { SETTINGS } from "../lib/control/settings.ts";
 import { VERSION } from "../lib/control/version.ts";
 import type { Action } from "./command.ts";
 import type { CliContext } from "./context.ts";
@@ -50,8 +51,20 @@ export function explainUsage(
 }
 
 function usageFault(error: Message, route: Route): Fault {
-  const text = formatMessage(error, { colors: false, quotes: true }).replaceAll("`", "").replace(/\.$/, "");
+  const text = formatMessage(error, { colors: false, quotes: true }).replaceAll("`", "").replace(/\.$/, "")
+    .replace(/^Expected an? (\S+), but too few arguments$/, "$1 is missing");
+  const help = `\`${["fz", pathOf(route), "--help"].filter(Boolean).join(" ")}\``;
+  const setting = settingOfOption(text);
   return new Fault("usage", text, {
-    next: `See "${["fz", pathOf(route), "--help"].filter(Boolean).join(" ")}".`,
+    next: setting === undefined
+      ? `See ${help}.`
+      : `Set it with \`fz config set ${setting} VALUE\` first, or see ${help}.`,
   });
+}
+
+/** Returns the key of the setting that the unknown option of `text` sets elsewhere. */
+function settingOfOption(text: string): string | undefined {
+  const [, flag] = /^Unknown option "(--[\w-]+)"$/.exec(text) ?? [];
+  if (flag === undefined) return undefined;
+  return Object.values(SETTINGS).find(({ flags }) => (flags as readonly string[]).includes(flag))?.key;
 }

@@ -42,7 +42,10 @@ export function reportClientEvent(event: ClientEvent, log: Log, sink: EventSink)
     }
     case "gateway-lost": {
       const { gatewayId, reason, detail } = event;
-      log.info(`gateway lost: ${reason}`, { gateway: gatewayId, detail });
+      log.info(`gateway lost: ${reason}`, {
+        gateway: gatewayId,
+        ...(detail === undefined ? {} : { detail }),
+      });
       return sink({ event: "disconnected", gatewayId, reason });
     }
     case "filtered":

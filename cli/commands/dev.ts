@@ -72,12 +72,12 @@ one that it can reach.`,
 
 function printDevFacts(context: CliContext, facts: DevFacts): void {
   printFacts(context, [
-    ["portal", facts.portalUrl],
-    ["relay", facts.relay],
-    ["admin socket", facts.adminSocket],
-    ...facts.resources.map((target) => ["resource", target] as const),
-    ["e-mail", facts.email],
-    ["password", facts.password],
+    ["Portal", facts.portalUrl],
+    ["Relay", facts.relay],
+    ["Admin socket", facts.adminSocket],
+    ...facts.resources.map((target) => ["Resource", target] as const),
+    ["E-mail", facts.email],
+    ["Password", facts.password],
   ]);
   const { portalUrl, authBaseUrl, accountSlug, clientToken, serviceToken } = facts;
   context.stdout.write(`

@@ -59,7 +59,7 @@ async function leadsToCommand(
   const hint = meant === undefined ? "" : `. Did you mean "${`${pathOf(route)} ${meant}`.trim()}"?`;
   const kind = last === undefined ? "command or topic" : "command";
   throw new Fault("usage", `Unknown ${kind} "${word}"${hint}`, {
-    next: `See "${`fz help ${pathOf(route)}`.trim()}".`,
+    next: `See \`${`fz help ${pathOf(route)}`.trim()}\`.`,
   });
 }
 

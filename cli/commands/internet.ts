@@ -41,11 +41,11 @@ allowed by policy. The next session keeps it as it is, unless a flag, a variable
 
 /** Returns where full tunnel stands, in a sentence. */
 export function describeInternet({ available, wanted, active }: Internet): string {
-  if (active) return "on: all traffic goes through the tunnel";
-  if (wanted) return "on, but not in use: policy gives this device no Internet resource";
+  if (active) return "On: all traffic goes through the tunnel";
+  if (wanted) return "On, but not in use: policy gives this device no Internet resource";
   return available
-    ? "off: only traffic for resources goes through the tunnel"
-    : "off: policy gives this device no Internet resource";
+    ? "Off: only traffic for resources goes through the tunnel"
+    : "Off: policy gives this device no Internet resource";
 }
 
 function switchCommand(name: "on" | "off", brief: Message): Command {

@@ -44,10 +44,10 @@ export const statusCommand = defineCommand({
       .map((noun) => formatCount(count(status, `${noun}s`), noun)).join(", ");
     const accounts = (Array.isArray(status.accounts) ? status.accounts : []).map(recordOf);
     printFacts(context, [
-      ["connected", connected],
+      ["Connected", connected],
       ...accounts.map((account) => {
         const parts = COUNTED.map(([key, one, many]) => formatCount(count(account, key), one, many));
-        return [`account ${textOf(account.slug) ?? ""}`, parts.join(", ")] as const;
+        return [`Account ${textOf(account.slug) ?? ""}`, parts.join(", ")] as const;
       }),
     ]);
     return EXIT_OK;

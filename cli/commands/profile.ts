@@ -79,10 +79,10 @@ end.`,
       return EXIT_OK;
     }
     printFacts(context, [
-      ["profile", current ? `${name} (current)` : name],
-      ["credential", credentialWord(signedIn)],
-      ["settings file", path],
-      ["token file", tokenPath],
+      ["Profile", current ? `${name} (current)` : name],
+      ["Credential", credentialWord(signedIn)],
+      ["Settings file", path],
+      ["Token file", tokenPath],
       ...set.map(([key, value]) => [key, plainText(value)] as const),
     ]);
     return EXIT_OK;
@@ -117,9 +117,9 @@ const addCommand = defineCommand({
     if (use) await profiles.use(name);
     if (json) printJson(context, { name, current: use, path });
     else {
-      context.stderr.write(`fz: made the profile "${name}" in "${path}"\n`);
+      context.stderr.write(`fz: Made the profile "${name}" in "${path}"\n`);
       const option = use ? "" : ` --profile ${name}`;
-      context.stderr.write(`    Run "fz sign-in${option}" to sign in to it.\n`);
+      context.stderr.write(`    Run \`fz sign-in${option}\` to sign in to it.\n`);
     }
     return EXIT_OK;
   },
@@ -137,15 +137,15 @@ runs stays with its own.`,
     await profiles.use(name);
     const running = await profiles.running();
     if (json) printJson(context, { name, current: true, running: running ?? null });
-    else context.stderr.write(`fz: "${name}" is now the current profile\n`);
+    else context.stderr.write(`fz: The current profile is now "${name}"\n`);
     if (running !== undefined && running !== name) {
       context.stderr.write(
-        `fz: the running session stays with "${running}"; "fz down" and "fz up" change to "${name}"\n`,
+        `fz: The running session stays with "${running}"; \`fz down\` and \`fz up\` change to "${name}"\n`,
       );
     }
     const variable = context.env.get("FZ_PROFILE") ?? "";
     if (variable !== "" && variable !== name) {
-      context.stderr.write("fz: here FZ_PROFILE is set and wins over the current profile\n");
+      context.stderr.write("fz: Here FZ_PROFILE is set and wins over the current profile\n");
     }
     return EXIT_OK;
   },
@@ -167,12 +167,12 @@ the current profile nor one whose session runs can be removed.`,
   async run({ name, force, json }, context) {
     const profiles = await context.host.profiles();
     if (!force && !await confirmed(context, name, await profiles.names())) {
-      context.stderr.write("fz: nothing was removed\n");
+      context.stderr.write("fz: Nothing was removed\n");
       return EXIT_OK;
     }
     await profiles.remove(name);
     if (json) printJson(context, { name, removed: true });
-    else context.stderr.write(`fz: removed the profile "${name}"\n`);
+    else context.stderr.write(`fz: Removed the profile "${name}"\n`);
     return EXIT_OK;
   },
 });
@@ -186,7 +186,7 @@ const renameCommand = defineCommand({
   async run({ from, to, json }, context) {
     await (await context.host.profiles()).rename(from, to);
     if (json) printJson(context, { from, name: to });
-    else context.stderr.write(`fz: the profile "${from}" is now "${to}"\n`);
+    else context.stderr.write(`fz: The profile "${from}" is now "${to}"\n`);
     return EXIT_OK;
   },
 });

@@ -99,7 +99,7 @@ While the portal cannot be reached it is tried again, also at the start.`,
     const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
       await context.host.checkClient({ ...client, token: token ?? "" });
-      context.stderr.write("fz: everything needed to run is there\n");
+      context.stderr.write("fz: Everything needed to run is there\n");
       return EXIT_OK;
     }
     const log = await openLog(context, settings);

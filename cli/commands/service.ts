@@ -55,8 +55,8 @@ brings it up to date. The credential is the profile's: sign in before or after.`
       return EXIT_OK;
     }
     printLines(context, done, "The service is installed as it should be.");
-    if (!isSignedIn) context.stderr.write('Nobody has signed in yet: run "fz sign-in".\n');
-    else if (!start) context.stderr.write('Start it with "fz service start" or "fz up".\n');
+    if (!isSignedIn) context.stderr.write("Nobody has signed in yet: run `fz sign-in`.\n");
+    else if (!start) context.stderr.write("Start it with `fz service start` or `fz up`.\n");
     return EXIT_OK;
   },
 });
@@ -79,11 +79,11 @@ service. The credential and the settings stay.`,
 const startCommand = defineCommand({
   name: "start",
   brief: message`Start the service.`,
-  description: message`Starts the process of the session and returns; "fz up" also waits for the tunnel.`,
+  description: message`Starts the process of the session and returns; \`fz up\` also waits for the tunnel.`,
   options: () => object({}),
   async run(_options, context) {
     await (await context.host.supervisor()).start();
-    context.stdout.write("started; fz status tells how it stands\n");
+    context.stdout.write("Started; `fz status` tells how it stands\n");
     return EXIT_OK;
   },
 });
@@ -96,7 +96,7 @@ const stopCommand = defineCommand({
   options: () => object({}),
   async run(_options, context) {
     await (await context.host.supervisor()).stop();
-    context.stdout.write("stopped\n");
+    context.stdout.write("Stopped\n");
     return EXIT_OK;
   },
 });
@@ -105,7 +105,7 @@ const statusCommand = defineCommand({
   name: "status",
   brief: message`Tell how the service stands at its supervisor.`,
   description:
-    message`Tells whether the service is installed and runs, in the supervisor's words; "fz status" asks the \
+    message`Tells whether the service is installed and runs, in the supervisor's words; \`fz status\` asks the \
 session itself. Exits with 12 if it does not run.`,
   options: () => object({ json: jsonFlag() }),
   async run({ json }, context) {

@@ -109,14 +109,14 @@ async function getToken(
     return checkToken(text, `"${options.tokenFile}"`);
   }
   if (variable !== undefined) {
-    context.stderr.write("fz: using the token in FIREZONE_TOKEN\n");
+    context.stderr.write("fz: Using the token in FIREZONE_TOKEN\n");
     return variable;
   }
   const handedOver = credentialPath(context);
   const stored = handedOver === undefined ? undefined : await context.host.readToken(handedOver);
   // Empty: the unit's stand-in for a token that nobody had stored when it started.
   if (stored !== undefined && stored.trim() !== "") {
-    context.stderr.write(`fz: using the token in "${handedOver}"\n`);
+    context.stderr.write(`fz: Using the token in "${handedOver}"\n`);
     return checkToken(stored, `"${handedOver}"`);
   }
   if (!context.prompt.isPossible) {
@@ -166,7 +166,7 @@ async function askToken(context: CliContext, question: string): Promise<string |
     case "interrupted":
       return undefined;
     case "cancelled":
-      throw new Fault("rejected", "Cannot sign in: no token was given", { next: 'Run "fz sign-in" again.' });
+      throw new Fault("rejected", "Cannot sign in: no token was given", { next: "Run `fz sign-in` again." });
   }
 }
 
@@ -182,7 +182,7 @@ async function tryToken(
   const isGentle = found !== undefined && found.status.state !== "signed-out";
   return await withProgress(
     context,
-    `trying the token at ${printable(apiUrl)}`,
+    `Trying the token at ${printable(apiUrl)}`,
     () => credentials.signIn({ apiUrl, token, name, id, isGentle }),
   );
 }
@@ -234,22 +234,22 @@ async function revive(
   context: CliContext,
 ): Promise<void> {
   const say = (line: string) => printText(context.stderr, line);
-  if (found === undefined || found.status.profile !== profile.name) return say('Next: "fz up" connects.');
+  if (found === undefined || found.status.profile !== profile.name) return say("Next: `fz up` connects.");
   if (found.control === undefined) {
     return say("A session of another user runs on this machine; it goes on with its own token.");
   }
   if (originOf(found.status.portal.url) !== originOf(settings.apiUrl)) {
     printWarning(context, "the running session is connected to another portal and goes on as it is");
-    return say('Next: "fz down", then "fz up".');
+    return say("Next: `fz down`, then `fz up`.");
   }
   try {
     await found.control.ask("credential", { token });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     printWarning(context, `the token is kept, but the running session did not take it: ${error.message}`);
-    return say('Next: "fz down", then "fz up".');
+    return say("Next: `fz down`, then `fz up`.");
   }
-  say('The running session goes on with it. "fz status" shows how.');
+  say("The running session goes on with it. `fz status` shows how.");
 }
 
 function originOf(url: string): string {

@@ -34,14 +34,14 @@ removes the token from this machine. Asks before; --force does not.`,
     const credentials = await context.host.credentials();
     const isSet = takeVariable(context) !== undefined;
     if (!(await credentials.exists(tokenPath))) {
-      printNote(context, `not signed in: there is no token in "${tokenPath}"`);
+      printNote(context, `Not signed in: there is no token in "${tokenPath}"`);
       if (isSet) printWarning(context, "FIREZONE_TOKEN is set here; unset it where it comes from");
       return EXIT_OK;
     }
     const token = await readStored(tokenPath, context);
     const identity = token === undefined ? undefined : await credentials.identity(tokenPath, token);
     if (!force && !(await isWanted(identity === undefined ? "" : whoText(identity), session, context))) {
-      context.stderr.write("Nothing was changed.\n");
+      context.stderr.write("Nothing was changed\n");
       return EXIT_OK;
     }
     await stopOwnSession(session, context);
@@ -49,7 +49,7 @@ removes the token from this machine. Asks before; --force does not.`,
     const portal = identity?.portal ?? session.settings.apiUrl;
     const revocation = token === undefined ? undefined : await revoke(token, portal, credentials, context);
     await credentials.remove(tokenPath);
-    context.stdout.write("Signed out.\n");
+    context.stdout.write("Signed out\n");
     const rest = revocation === undefined ? undefined : remainder(revocation);
     if (rest !== undefined) printText(context.stderr, rest);
     if (isSet) printWarning(context, "FIREZONE_TOKEN is set here; unset it where it comes from");
@@ -64,7 +64,7 @@ async function isWanted(
 ): Promise<boolean> {
   if (!prompt.isPossible) {
     throw new Fault("usage", "Cannot ask whether to sign out: there is no terminal", {
-      next: "Say --force to sign out without a question.",
+      next: "Use --force to sign out without a question.",
     });
   }
   const what = profile.name === "default" ? "" : `, profile ${profile.name}`;
@@ -87,7 +87,7 @@ async function stopOwnSession({ profile }: SessionSettings, context: CliContext)
   const found = await findSession(context);
   const { control, status } = found ?? {};
   if (control === undefined || status?.profile !== profile.name) return;
-  await withProgress(context, "stopping the session", () => stopSession(context, control));
+  await withProgress(context, "Stopping the session", () => stopSession(context, control));
 }
 
 function revoke(
@@ -98,7 +98,7 @@ function revoke(
 ): Promise<Revocation> {
   return withProgress(
     context,
-    `telling ${printable(portal)}`,
+    `Telling ${printable(portal)}`,
     () => credentials.revoke(portal, token),
   );
 }

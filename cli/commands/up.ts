@@ -220,7 +220,7 @@ class Connection {
     stages.end();
     printNote(
       this.#context,
-      "the session goes on connecting: `fz status` shows how far it is, `fz down` ends it",
+      "The session goes on connecting: `fz status` shows how far it is, `fz down` ends it",
     );
     return EXIT_INTERRUPTED;
   }
@@ -233,7 +233,7 @@ class Connection {
       return printJson(this.#context, facts);
     }
     const where = tunnel === undefined ? "" : `, ${tunnel.device} ${tunnel.ipv4}`;
-    const already = wasConnected ? "already " : "";
-    this.#context.stdout.write(`${already}connected: ${formatCount(resources.length, "resource")}${where}\n`);
+    const outcome = wasConnected ? "Already connected" : "Connected";
+    this.#context.stdout.write(`${outcome}: ${formatCount(resources.length, "resource")}${where}\n`);
   }
 }

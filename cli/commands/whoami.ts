@@ -34,14 +34,14 @@ if nobody is signed in or the portal takes the token no more, with 4 if the sign
     const found = await findToken(context, settings.tokenPath, origins.tokenPath.type !== "default");
     if (found === undefined) {
       throw new Fault("rejected", `Not signed in: there is no token in "${settings.tokenPath}"`, {
-        next: 'Run "fz sign-in".',
+        next: "Run `fz sign-in`.",
       });
     }
     const identity = await identify(found, session, credentials);
     const now = Date.now();
     if (typeof identity.expiresAt === "string" && Date.parse(identity.expiresAt) <= now) {
       throw new Fault("expired", `Not signed in any more: the sign-in expired ${expiryText(identity, now)}`, {
-        next: 'Run "fz sign-in".',
+        next: "Run `fz sign-in`.",
       });
     }
     const device = await credentials.device(settings);
@@ -53,7 +53,7 @@ if nobody is signed in or the portal takes the token no more, with 4 if the sign
       print(identity, device, found, profile.name, now, context);
     }
     const left = nearExpiry(identity, now);
-    if (left !== undefined) printWarning(context, `the sign-in ends in ${left}; "fz sign-in" renews it`);
+    if (left !== undefined) printWarning(context, `the sign-in ends in ${left}; \`fz sign-in\` renews it`);
     return EXIT_OK;
   },
 });
@@ -82,12 +82,12 @@ function print(
   const age = signedInAt === undefined ? undefined : msSince(signedInAt, now);
   const place = source.type === "variable" ? `the variable ${source.name}` : source.path;
   printFacts(context, [
-    ["account", accountText(identity) ?? UNKNOWN],
-    ["actor", actorText(identity) ?? UNKNOWN],
-    ["device", id === undefined ? name : `${name} (${id.length > 20 ? `${id.slice(0, 12)}…` : id})`],
-    ["portal", identity.portal],
-    ["profile", profile],
-    ["token", age === undefined ? place : `${place}, signed in ${formatAgo(age)}`],
-    ["expires", expiryText(identity, now)],
+    ["Account", accountText(identity) ?? UNKNOWN],
+    ["Actor", actorText(identity) ?? UNKNOWN],
+    ["Device", id === undefined ? name : `${name} (${id.length > 20 ? `${id.slice(0, 12)}…` : id})`],
+    ["Portal", identity.portal],
+    ["Profile", profile],
+    ["Token", age === undefined ? place : `${place}, signed in ${formatAgo(age)}`],
+    ["Expires", expiryText(identity, now)],
   ]);
 }

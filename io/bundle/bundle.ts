@@ -62,7 +62,7 @@ export async function makeBundle(request: BundleRequest, signal: AbortSignal): P
 }
 
 const README =
-  `This archive was made by "fz bundle" to help find out why a session does not work as it should.
+  `This archive was made by \`fz bundle\` to help find out why a session does not work as it should.
 
 manifest.json says what is in here, what could not be had, and how many things were replaced.
 If it says "redacted": true, names, addresses and identifiers are pseudonyms: "private-ipv4-3" is the same

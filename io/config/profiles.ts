@@ -145,7 +145,7 @@ class FileProfiles implements Profiles {
       await this.#checkChangeable("remove", name);
       if (await this.current() === name) {
         throw new Fault("usage", `Cannot remove the profile "${name}": it is the current one`, {
-          next: 'Run "fz profile use" with another one first.',
+          next: "Run `fz profile use` with another one first.",
         });
       }
       // The settings last: what was left of a profile is still one, and can be removed again.
@@ -174,13 +174,13 @@ class FileProfiles implements Profiles {
     checkProfileName(name, "the profile");
     if (name === DEFAULT_PROFILE) {
       throw new Fault("usage", `Cannot ${verb} the profile "${name}": it is always there`, {
-        next: 'Run "fz sign-out" to remove its token, "fz config unset" to clear its settings.',
+        next: "Run `fz sign-out` to remove its token, `fz config unset` to clear its settings.",
       });
     }
     if (!await this.#exists(name)) throw unknownProfile(name, await this.names());
     if (await this.running() === name) {
       throw new Fault("usage", `Cannot ${verb} the profile "${name}": its session runs`, {
-        next: 'Run "fz down" first.',
+        next: "Run `fz down` first.",
       });
     }
   }
@@ -281,6 +281,6 @@ function checkValue(name: SettingName, value: PlainValue | undefined): void {
 
 function existing(verb: string, name: string): Fault {
   return new Fault("usage", `Cannot ${verb} "${name}": there is a profile of this name`, {
-    next: 'Run "fz profile list" to see all.',
+    next: "Run `fz profile list` to see all.",
   });
 }

@@ -118,8 +118,8 @@ function checked(name: RouteName, { answer }: Route, value: unknown, { version }
     `Cannot read the session's answer to "${name}": "${field}" is not as expected; the session is fz ${version}, this command fz ${VERSION}`,
     {
       next: version === VERSION
-        ? 'This is a mistake in fz: please report it with "fz bundle".'
-        : 'Start the session anew, so that both are of one version: "fz down", then "fz up".',
+        ? "This is a mistake in fz: please report it with `fz bundle`."
+        : "Start the session anew, so that both are of one version: `fz down`, then `fz up`.",
     },
   );
 }

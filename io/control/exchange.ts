@@ -140,7 +140,7 @@ export class Exchange {
 export function lostFault(cause?: unknown): Fault {
   return new Fault("not-running", "Lost the session: it closed the connection", {
     ...(cause === undefined || cause instanceof BodyError ? {} : { cause }),
-    next: 'See "fz status" whether it still runs.',
+    next: "See `fz status` whether it still runs.",
   });
 }
 

@@ -35,7 +35,7 @@ export function problemOf(error: unknown): Problem {
     return {
       code: "unexpected",
       message: "The session failed to answer: unexpected error",
-      next: 'What happened is in its log: "fz log".',
+      next: "What happened is in its log: `fz log`.",
     };
   }
   const { code, message, next } = error;

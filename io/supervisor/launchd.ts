@@ -35,7 +35,7 @@ export class Launchd implements Supervisor {
   async start(): Promise<void> {
     needRoot("start");
     if (await readDefinition(PLIST_FILE) === undefined) {
-      throw new Fault("not-running", "The service is not installed", { next: 'Run "fz service install".' });
+      throw new Fault("not-running", "The service is not installed", { next: "Run `fz service install`." });
     }
     if ((await launchctl("bootstrap", "system", PLIST_FILE)).code !== 0) {
       await mustLaunchctl("kickstart", TARGET);

@@ -17,7 +17,7 @@ export async function findSupervisor(): Promise<Supervisor> {
         "not-running",
         "Cannot use a service: no supervisor that fz knows (systemd) runs here",
         {
-          next: 'Use "fz up" for a session in the background, or let your supervisor run "fz run --service".',
+          next: "Use `fz up` for a session in the background, or let your supervisor run `fz run --service`.",
         },
       );
     }
@@ -58,7 +58,7 @@ export async function readDefinition(path: string): Promise<string | undefined> 
     throw error;
   }
   if (text.includes("fz service install")) return text;
-  throw new Fault("usage", `Cannot touch "${path}": "fz service install" has not made it`, {
+  throw new Fault("usage", `Cannot touch "${path}": \`fz service install\` has not made it`, {
     next: "Move it away first.",
   });
 }

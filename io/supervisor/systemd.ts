@@ -104,7 +104,7 @@ export class Systemd implements Supervisor {
 
 async function mustBeInstalled(): Promise<void> {
   if (await readDefinition(UNIT_FILE) !== undefined) return;
-  throw new Fault("not-running", "The service is not installed", { next: 'Run "fz service install".' });
+  throw new Fault("not-running", "The service is not installed", { next: "Run `fz service install`." });
 }
 
 /** Returns what systemctl printed. */

@@ -91,6 +91,6 @@ export function unknownProfile(name: string, names: readonly string[]): Fault {
   const suggestion = nearest(name, names);
   const meant = suggestion === undefined ? "" : `. Did you mean "${suggestion}"?`;
   return new Fault("usage", `Cannot use the profile "${name}": there is none${meant}`, {
-    next: `Run "fz profile list" to see all, or "fz profile add ${name}" to make it.`,
+    next: `Run \`fz profile list\` to see all, or \`fz profile add ${name}\` to make it.`,
   });
 }

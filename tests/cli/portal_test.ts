@@ -72,7 +72,7 @@ Deno.test("fz portal: says in one sentence what it cannot do, and exits 2", asyn
     [["token", "create", "--relay", "--account", "x"], 'Cannot make a token: there is no account "x"'],
     [["token", "create", "--relay", "--expires", "soon"], "is neither a duration"],
     [["token", "revoke", "nix"], 'Cannot revoke token "nix": there is none with this name'],
-    [["token", "revoke"], "Name the tokens to revoke"],
+    [["token", "revoke"], "TOKEN is missing"],
     [["actor", "add", "Bob", "--password"], "Cannot set a password: standard input has none"],
     [["actor", "add", "ci", "--type", "robot"], '"robot"'],
     [["actor", "add"], "NAME"],
@@ -152,8 +152,8 @@ Deno.test("fz portal status, peers: tell what there is and who is connected", as
   world.relay();
   assert.equal(
     (await ask(world, ["status"])).stdout,
-    "connected     1 client, 1 gateway, 1 relay\n" +
-      "account acme  3 actors, 2 sites, 3 resources, 3 policies, 6 tokens\n",
+    "Connected     1 client, 1 gateway, 1 relay\n" +
+      "Account acme  3 actors, 2 sites, 3 resources, 3 policies, 6 tokens\n",
   );
   const { peers } = JSON.parse((await ask(world, ["peers", "--json"])).stdout);
   assert.deepEqual(peers.map(({ role, remoteIp }: Record<string, string>) => [role, remoteIp]), [

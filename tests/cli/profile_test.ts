@@ -29,11 +29,11 @@ Deno.test("fz profile list: marks the current one, for people and for programs",
 
 Deno.test("fz profile show: prints what the profile sets and where it is", async () => {
   const { stdout } = await fz(["profile", "show", "work"]);
-  assert.match(stdout, /^profile +work$/m);
-  assert.match(stdout, /^credential +signed out$/m);
-  assert.match(stdout, /^token file +\/config\/profiles\/work\.token$/m);
+  assert.match(stdout, /^Profile +work$/m);
+  assert.match(stdout, /^Credential +signed out$/m);
+  assert.match(stdout, /^Token file +\/config\/profiles\/work\.token$/m);
   assert.match(stdout, /^api-url +wss:\/\/work\.test\/$/m);
-  assert.match((await fz(["profile", "show"])).stdout, /^profile +default \(current\)$/m);
+  assert.match((await fz(["profile", "show"])).stdout, /^Profile +default \(current\)$/m);
   const json = JSON.parse((await fz(["profile", "show", "work", "--json"])).stdout);
   assert.deepEqual(json.settings, { "api-url": "wss://work.test/" });
   const none = await fz(["profile", "show", "wrok"]);
@@ -60,7 +60,7 @@ Deno.test("fz profile add: writes the settings of its flags, and no variable's",
   );
   assert.equal(code, 0);
   assert.equal(stdout, "");
-  assert.match(stderr, /made the profile "lab".*\n.*fz sign-in/);
+  assert.match(stderr, /Made the profile "lab".*\n.*fz sign-in/);
   assert.equal(
     profiles.texts.get("lab"),
     'api-url = "wss://lab.test/"\naccount-slug = "acme"\nname = "box"\n',
@@ -72,8 +72,8 @@ Deno.test("fz profile use: says what stays as it is", async () => {
   const profiles = { ...fakeProfiles({ work: "" }), running: () => Promise.resolve("default") };
   const { code, stderr } = await fz(["profile", "use", "work"], profiles, { env: { FZ_PROFILE: "other" } });
   assert.equal(code, 0);
-  assert.match(stderr, /"work" is now the current profile/);
-  assert.match(stderr, /running session stays with "default"; "fz down" and "fz up"/);
+  assert.match(stderr, /current profile is now "work"/);
+  assert.match(stderr, /running session stays with "default"; `fz down` and `fz up`/);
   assert.match(stderr, /FZ_PROFILE is set and wins/);
 });
 

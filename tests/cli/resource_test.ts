@@ -175,7 +175,7 @@ Deno.test("fz resource list: a table of all resources, or why there are none", a
   const none = await fz(["resource", "list", "--site", "Rome"], {
     status: { resources: [WEB], gateways: [] },
   });
-  assert.deepEqual([none.stdout, none.stderr], ["", "fz: no resources: none is of that site\n"]);
+  assert.deepEqual([none.stdout, none.stderr], ["", "fz: No resources: none is of that site\n"]);
   const json = await fz(["resource", "list", "--json"], { status: { resources: [WEB], gateways: [] } });
   assert.deepEqual(JSON.parse(json.stdout), { schema: 1, resources: [WEB] });
 });

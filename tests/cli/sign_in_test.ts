@@ -29,7 +29,7 @@ Deno.test("sign-in: tries the token from standard input, keeps it, and says who 
   assert.equal(context.written.stdout, "Signed in as Ada <ada@corp.example> in Acme (acme): 3 resources\n");
   assert.equal(
     context.written.stderr,
-    'fz: trying the token at wss://api.firezone.dev/ …\nNext: "fz up" connects.\n',
+    "fz: Trying the token at wss://api.firezone.dev/ …\nNext: `fz up` connects.\n",
   );
   assert.equal(credentials.stored.get(PATH)?.token, "t0ken");
   assert.deepEqual(credentials.stored.get(PATH)?.identity?.account, ADA.account);
@@ -200,7 +200,7 @@ Deno.test("sign-in: hands the token to a running session of this profile and por
   const table = [
     { state: "connected", isGentle: true, asked: ["status", "credential"], says: /goes on with it/ },
     { state: "signed-out", isGentle: false, asked: ["status", "credential"], says: /goes on with it/ },
-    { state: "connected", profile: "work", isGentle: true, asked: ["status"], says: /"fz up" connects/ },
+    { state: "connected", profile: "work", isGentle: true, asked: ["status"], says: /`fz up` connects/ },
     {
       state: "connected",
       url: "wss://else.test/",
@@ -230,13 +230,13 @@ Deno.test("whoami: prints what is known, aligned", async () => {
   const expiry = `in 5 d 11 h (${expiresAt.slice(0, 16).replace("T", " ")} UTC)`;
   assert.equal(
     context.written.stdout,
-    "account  Acme (acme)\n" +
-      "actor    Ada <ada@corp.example>\n" +
-      "device   machine (device-id)\n" +
-      `portal   ${PORTAL}\n` +
-      "profile  default\n" +
-      `token    ${PATH}\n` +
-      `expires  ${expiry}\n`,
+    "Account  Acme (acme)\n" +
+      "Actor    Ada <ada@corp.example>\n" +
+      "Device   machine (device-id)\n" +
+      `Portal   ${PORTAL}\n` +
+      "Profile  default\n" +
+      `Token    ${PATH}\n` +
+      `Expires  ${expiry}\n`,
   );
   assert.equal(context.written.stderr, "");
 });
@@ -248,16 +248,16 @@ Deno.test("whoami: believes the portal, warns of a near end, and says what nobod
     credentials: { ask: () => Promise.resolve({ ...ADA, expiresAt }) },
   });
   assert.equal(await run(["whoami", "--json"], near.context), 0);
-  assert.match(near.context.written.stderr, /the sign-in ends in 1 h .*; "fz sign-in" renews it/);
+  assert.match(near.context.written.stderr, /the sign-in ends in 1 h .*; `fz sign-in` renews it/);
   const document = JSON.parse(near.context.written.stdout);
   assert.equal(document.expiresAt, expiresAt);
   assert.deepEqual(document.token, { type: "file", path: PATH });
 
   const silent = world({ env: { FIREZONE_TOKEN: "t0ken" } });
   assert.equal(await run(["whoami"], silent.context), 0);
-  assert.match(silent.context.written.stdout, /^account {2}unknown: the portal does not tell$/m);
-  assert.match(silent.context.written.stdout, /^token {4}the variable FIREZONE_TOKEN$/m);
-  assert.match(silent.context.written.stdout, /^expires {2}unknown/m);
+  assert.match(silent.context.written.stdout, /^Account {2}unknown: the portal does not tell$/m);
+  assert.match(silent.context.written.stdout, /^Token {4}the variable FIREZONE_TOKEN$/m);
+  assert.match(silent.context.written.stdout, /^Expires {2}unknown/m);
 });
 
 Deno.test("whoami: exits 3 without a token and with a dead one, 4 when it expired", async () => {
@@ -265,7 +265,7 @@ Deno.test("whoami: exits 3 without a token and with a dead one, 4 when it expire
   assert.equal(await run(["whoami"], none.context), 3);
   assert.match(
     none.context.written.stderr,
-    /Not signed in: there is no token in ".*"\n {4}Run "fz sign-in"\.\n/,
+    /Not signed in: there is no token in ".*"\n {4}Run `fz sign-in`\.\n/,
   );
   const ask = () => Promise.reject(new Fault("rejected", "The portal does not accept the token"));
   assert.equal(await run(["whoami"], world({ host: stored("t0ken"), credentials: { ask } }).context), 3);
@@ -287,7 +287,7 @@ Deno.test("sign-out: asks, stops the session, tells the portal, and forgets", as
   assert.deepEqual(session.asked, ["status", "stop"]);
   assert.deepEqual(credentials.revoked, ["t0ken"]);
   assert.equal(credentials.stored.size, 0);
-  assert.equal(context.written.stdout, "Signed out.\n");
+  assert.equal(context.written.stdout, "Signed out\n");
   assert.match(context.written.stderr, /stays valid until it expires; an administrator can revoke it\.\n$/);
 });
 
@@ -300,13 +300,13 @@ Deno.test("sign-out: a no changes nothing; without a terminal --force is needed"
   });
   no.credentials.stored.set(PATH, { token: "t0ken", identity: undefined });
   assert.equal(await run(["sign-out"], no.context), 0);
-  assert.equal(no.context.written.stderr, "Nothing was changed.\n");
+  assert.equal(no.context.written.stderr, "Nothing was changed\n");
   assert.equal(no.credentials.stored.size, 1);
 
   const pipe = world({ host: stored("t0ken") });
   pipe.credentials.stored.set(PATH, { token: "t0ken", identity: undefined });
   assert.equal(await run(["sign-out"], pipe.context), 2);
-  assert.match(pipe.context.written.stderr, /there is no terminal\n {4}Say --force/);
+  assert.match(pipe.context.written.stderr, /there is no terminal\n {4}Use --force/);
   assert.equal(await run(["sign-out", "--force"], pipe.context), 0);
   assert.equal(pipe.credentials.stored.size, 0);
 });
@@ -314,7 +314,7 @@ Deno.test("sign-out: a no changes nothing; without a terminal --force is needed"
 Deno.test("sign-out: says so where nobody is signed in; a broken file goes all the same", async () => {
   const none = world({});
   assert.equal(await run(["sign-out"], none.context), 0);
-  assert.equal(none.context.written.stderr, `fz: not signed in: there is no token in "${PATH}"\n`);
+  assert.equal(none.context.written.stderr, `fz: Not signed in: there is no token in "${PATH}"\n`);
 
   const readToken = () => Promise.reject(new Fault("rejected", "Cannot use the token: its mode is 644"));
   const broken = world({ host: { readToken } });

@@ -53,10 +53,17 @@ Deno.test("run: at every level an unknown word brings the nearest known one, and
       "fz help resource",
     ],
   ];
+  const asOption = await said(["up", "--api-url", "x"]);
+  assert.match(
+    asOption.stderr,
+    /Unknown option "--api-url"\n {4}Set it with `fz config set api-url VALUE` first/,
+  );
+  assert.match((await said(["ping"])).stderr, /^fz: RESOURCE is missing\n/);
+  assert.match((await said(["resource", "enable"])).stderr, /^fz: RESOURCE is missing\n/);
   for (const [args, message, next] of table) {
     await t.step(args.join(" "), async () => {
       const { code, stdout, stderr } = await said(args);
-      assert.equal(stderr, `fz: ${message}\n    See "${next}".\n`);
+      assert.equal(stderr, `fz: ${message}\n    See \`${next}\`.\n`);
       assert.equal(stdout, "");
       assert.equal(code, 2);
     });

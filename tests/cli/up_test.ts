@@ -95,7 +95,7 @@ Deno.test("fz up: starts a session, tells the stages on standard error, and answ
   ];
   const context = withSession(session(events).control, { isLaunched: true, host: STORED });
   assert.equal(await run(["up"], context), 0);
-  assert.equal(context.written.stdout, "connected: 0 resources, fz0 100.64.0.1\n");
+  assert.equal(context.written.stdout, "Connected: 0 resources, fz0 100.64.0.1\n");
   assert.match(
     context.written.stderr,
     /^fz: session [\d.]+ m?s\nfz: portal [\d.]+ m?s\nfz: 3 resources .*\nfz: tunnel .*\n$/,
@@ -127,7 +127,7 @@ Deno.test("fz up: starts nothing for somebody who is not signed in", async () =>
 Deno.test("fz up: says that it is connected already, also in JSON", async () => {
   const text = withSession(session([first("connected")]).control);
   assert.equal(await run(["up"], text), 0);
-  assert.equal(text.written.stdout, "already connected: 0 resources, fz0 100.64.0.1\n");
+  assert.equal(text.written.stdout, "Already connected: 0 resources, fz0 100.64.0.1\n");
   assert.equal(text.written.stderr, "");
   assert.deepEqual(text.calls, []);
   const json = withSession(session([first("connected")]).control);
@@ -282,7 +282,7 @@ Deno.test("fz down: stops the session and waits until it is gone", async () => {
     },
   });
   assert.equal(await run(["down"], context), 0);
-  assert.equal(context.written.stdout, "disconnected\n");
+  assert.equal(context.written.stdout, "Disconnected\n");
   assert.deepEqual(asked.map(([route]) => route), ["status", "stop"]);
   assert.equal(gone[0]![0], 4711);
   assert.ok(gone[0]![1] > 0 && gone[0]![1] <= 10_000);
@@ -291,15 +291,15 @@ Deno.test("fz down: stops the session and waits until it is gone", async () => {
 Deno.test("fz down: says that nothing was connected, and what a killed session had left", async () => {
   const nothing = fakeContext();
   assert.equal(await run(["down"], nothing), 0);
-  assert.equal(nothing.written.stdout, "was not connected\n");
+  assert.equal(nothing.written.stdout, "Was not connected\n");
   assert.equal(nothing.written.stderr, "");
   const report = { session: { pid: 7 }, network: ["rule", "route"], wasDnsRestored: true, files: ["/run/x"] };
   const killed = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
   assert.equal(await run(["down"], killed), 0);
-  assert.equal(killed.written.stdout, "was not connected\n");
+  assert.equal(killed.written.stdout, "Was not connected\n");
   assert.match(
     killed.written.stderr,
-    /the session was killed: restored DNS, removed 2 rules and routes, removed 1 file of the session with pid 7/,
+    /The session was killed: restored DNS, removed 2 rules and routes, removed 1 file of the session with pid 7/,
   );
 });
 

@@ -31,7 +31,7 @@ Deno.test("docs/ci.sh: reaches a resource, tells why not by its exit code, and l
       const { code, stdout, stderr } = await job.run();
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^Signed in as ci, a service account in Development \(dev\)/);
-      assert.match(stdout, /^connected: 2 resources, fz0 100\./m);
+      assert.match(stdout, /^Connected: 2 resources, fz0 100\./m);
       assert.match(stdout, /You reached the intranet/);
       assert.match(stdout, /^by gateway [\w-]+ of Here, (direct|relayed)$/m);
       assert.match(stderr, /^disconnected$/m);

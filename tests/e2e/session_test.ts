@@ -35,7 +35,7 @@ Deno.test(
       await post(network, "credential", { token: TOKENS.client });
       const { code, stdout, stderr } = await fz(network, ["up"]);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /connected: 6 resources/);
+      assert.match(stdout, /Connected: 6 resources/);
       assert.match(await network.curl(WEB), /hello/);
       assert.equal((await ask(network)).pid, pid);
     });
@@ -79,7 +79,7 @@ Deno.test(
     });
 
     await check("down ends it with exit code 0", async () => {
-      assert.equal((await fz(network, ["down"])).stdout, "disconnected\n");
+      assert.equal((await fz(network, ["down"])).stdout, "Disconnected\n");
       assert.equal((await process.outcome).code, 0);
       assert.equal(await tracesOn(network.client), clean);
     });
@@ -119,7 +119,7 @@ Deno.test(
       await network.startPortal();
       const { code, stdout, stderr } = await up.outcome;
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /^connected: /);
+      assert.match(stdout, /^Connected: /);
       await eventually(() => network.curl(WEB, "--max-time", "5"));
     });
 
@@ -129,7 +129,7 @@ Deno.test(
       assert.match(await network.curl(WEB), /hello/);
       const { code, stdout } = await fz(network, ["up"]);
       assert.equal(code, 0);
-      assert.match(stdout, /^already connected: /);
+      assert.match(stdout, /^Already connected: /);
       assert.equal((await fz(network, ["down"])).code, 0);
     });
 
@@ -137,7 +137,7 @@ Deno.test(
       const { code, stderr } = await fz(network, ["up", "--fail-fast"], token);
       assert.equal(code, 5, stderr);
       assert.match(stderr, /Cannot reach the portal/);
-      assert.equal((await fz(network, ["down"])).stdout, "was not connected\n");
+      assert.equal((await fz(network, ["down"])).stdout, "Was not connected\n");
       assert.equal(await tracesOn(network.client), clean);
     });
   }),

@@ -17,7 +17,7 @@ Deno.test(
     await check("nobody: whoami exits 3, sign-out 0", async () => {
       const who = await fz(network, ["whoami"]);
       assert.equal(who.code, 3);
-      assert.match(who.stderr, /Not signed in.*\n {4}Run "fz sign-in"/);
+      assert.match(who.stderr, /Not signed in.*\n {4}Run `fz sign-in`/);
       assert.equal((await fz(network, ["sign-out"])).code, 0);
     });
     await check("a wrong token 3, an expired one 4, no portal 5; nothing is kept", async () => {
@@ -66,7 +66,7 @@ Deno.test(
 
       const out = await fz(network, ["sign-out", "--force"]);
       assert.equal(out.code, 0, out.stderr);
-      assert.equal(out.stdout, "Signed out.\n");
+      assert.equal(out.stdout, "Signed out\n");
       assert.match(out.stderr, /stays valid until it expires/);
       assert.equal((await session.outcome).code, 0);
       assert.notEqual((await network.client.run(["test", "-e", TOKEN_FILE])).code, 0);

@@ -30,7 +30,7 @@ Deno.test(
     await check("up connects and tells the stages on standard error", async () => {
       const { code, stdout, stderr } = await fz(network, ["up"]);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /^connected: 6 resources, fz0 100\.[\d.]+\n$/);
+      assert.match(stdout, /^Connected: 6 resources, fz0 100\.[\d.]+\n$/);
       assert.match(stderr, /^fz: session .+\nfz: portal .+\nfz: 6 resources .+\n/);
       assert.match(await network.curl(WEB), /hello/);
     });
@@ -39,7 +39,7 @@ Deno.test(
       const pid = (await status(network)).pid;
       const { code, stdout } = await fz(network, ["up"]);
       assert.equal(code, 0);
-      assert.match(stdout, /^already connected: 6 resources/);
+      assert.match(stdout, /^Already connected: 6 resources/);
       const { stdout: json } = await fz(network, ["up", "--json"]);
       const document = JSON.parse(json);
       assert.equal(document.schema, 1);
@@ -84,12 +84,12 @@ Deno.test(
       const { pid } = await status(network);
       const { code, stdout, stderr } = await fz(network, ["down"]);
       assert.equal(code, 0, stderr);
-      assert.equal(stdout, "disconnected\n");
+      assert.equal(stdout, "Disconnected\n");
       await assertGone(network, pid);
       assert.equal(await tracesOn(network.client), before);
       const again = await fz(network, ["down"]);
       assert.equal(again.code, 0, again.stderr);
-      assert.equal(again.stdout, "was not connected\n");
+      assert.equal(again.stdout, "Was not connected\n");
       assert.equal((await fz(network, ["cleanup"])).stdout, "nothing to clean up\n");
     });
 
@@ -163,7 +163,7 @@ Deno.test(
       await killed(network, token);
       const { code, stdout, stderr } = await fz(network, ["down"]);
       assert.equal(code, 0, stderr);
-      assert.equal(stdout, "was not connected\n");
+      assert.equal(stdout, "Was not connected\n");
       assert.match(stderr, /the session was killed: restored DNS/);
       assert.equal(await tracesOn(network.client), clean);
     });

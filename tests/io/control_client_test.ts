@@ -248,7 +248,7 @@ Deno.test("connectControl: takes what a newer session adds, and names both versi
     await assert.rejects((await client("read")).ask("status", {}), {
       code: "unexpected",
       message: /"portal" is not as expected; the session is fz 9\.9\.9, this command fz 0\.1\.0/,
-      next: /"fz down", then "fz up"/,
+      next: /`fz down`, then `fz up`/,
     });
   });
 });

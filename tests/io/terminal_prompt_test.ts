@@ -75,7 +75,7 @@ Deno.test("fz sign-in: Ctrl+C while the portal does not answer leaves no half li
   withConfig(async (env) => {
     const script = `FIREZONE_TOKEN=${TOKEN} ${FZ} sign-in; ${END}`;
     await using terminal = await Terminal.start(script, { env });
-    await terminal.shows(/trying the token at ws:/);
+    await terminal.shows(/Trying the token at ws:/);
     await terminal.press("C-c");
     assert.doesNotMatch(await terminal.shows(/exit=130\nrestored/), /trying|s3cret/);
   }));

@@ -53,7 +53,7 @@ function printList(
       : status.state === "connecting"
       ? "the session is still connecting"
       : "policy lets this device reach nothing";
-    stderr.write(`fz: no resources: ${why}\n`);
+    stderr.write(`fz: No resources: ${why}\n`);
     return;
   }
   const paint = painter(stdout, env);

@@ -10,7 +10,7 @@ export function systemdUnit(options: ServiceOptions): string {
   const { program, tokenFile, readersGroup } = options;
   const environment = Object.entries(options.environment).map(([name, value]) => `${name}=${value}`);
   const command = (...more: readonly string[]) => [...program, ...more].map(quoted).join(" ");
-  return `# Made by "fz service install", which makes it anew; "fz service uninstall" removes it.
+  return `# Made by \`fz service install\`, which makes it anew; \`fz service uninstall\` removes it.
 # Changes of your own belong into a drop-in: systemctl edit fz
 
 [Unit]
