@@ -19,7 +19,7 @@ import {
 import { type Setting, SETTINGS } from "../lib/control/settings.ts";
 import { readVariable } from "../lib/control/sources.ts";
 import type { Environment } from "./context.ts";
-import { LEVEL, RESOURCE } from "./values.ts";
+import { INTERFACE, LEVEL, RESOURCE } from "./values.ts";
 
 type OptionName = `-${string}`;
 
@@ -204,6 +204,8 @@ function suggestionsOf(kind: ValueKind<unknown>, prefix: string): Iterable<Sugge
   switch (kind.metavar) {
     case "RESOURCE":
       return RESOURCE.suggest?.(prefix) ?? [];
+    case "INTERFACE":
+      return INTERFACE.suggest?.(prefix) ?? [];
     case "FILTER":
       return LEVEL.suggest?.(prefix) ?? [];
     case "FILE":

@@ -24,8 +24,13 @@ export type TokenSource =
 /** Returns the token that `findToken` finds. Throws `Fault` "rejected" if there is none. */
 export async function takeToken(context: CliContext, path: string, isChosen = false): Promise<string> {
   const found = await findToken(context, path, isChosen);
-  if (found !== undefined) return found.token;
-  throw new Fault("rejected", `Cannot sign in: there is no token in ${VARIABLE}, and no file "${path}"`, {
+  if (found === undefined) throw noToken(path);
+  return found.token;
+}
+
+/** Returns what to say where there is no token, `path` being where one would be stored. */
+export function noToken(path: string): Fault {
+  return new Fault("rejected", `Cannot sign in: there is no token in ${VARIABLE}, and no file "${path}"`, {
     next: `Run \`fz sign-in\`, or set ${VARIABLE}.`,
   });
 }
@@ -52,6 +57,22 @@ export async function findToken(
   return undefined;
 }
 
+/**
+ * Throws `Fault` "usage" if `token` was stored for another portal than the one at `apiUrl`: nobody but its own portal
+ * shall see it. Nothing is known of tokens that did not come by `fz sign-in`.
+ */
+export async function checkPortal(
+  context: CliContext,
+  token: string,
+  { tokenPath, apiUrl }: { readonly tokenPath: string; readonly apiUrl: string },
+): Promise<void> {
+  const identity = await (await context.host.credentials()).identity(tokenPath, token);
+  if (identity === undefined || originOf(identity.portal) === originOf(apiUrl)) return;
+  throw new Fault("usage", `Cannot use the stored token at "${apiUrl}": it is for "${identity.portal}"`, {
+    next: `Run \`fz config set api-url ${identity.portal}\`, or sign in at the other portal.`,
+  });
+}
+
 /** Returns the token in FIREZONE_TOKEN, and removes it from there. */
 export function takeVariable(context: CliContext): string | undefined {
   const given = context.env.get(VARIABLE)?.trim();
@@ -72,4 +93,9 @@ export function checkToken(text: string, place: string): string {
   throw new Fault("rejected", `Cannot use the token in ${place}: ${describeTokenFlaw(read.reason)}`, {
     next: "A token is one line of printable characters without spaces.",
   });
+}
+
+/** WebSockets and HTTP of one host and port are one portal. */
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url.replace(/^ws/, "http")).origin : url;
 }

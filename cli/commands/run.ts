@@ -11,7 +11,7 @@ import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
 import { custom, plainFlag, refusedToken, setting, toggle } from "../options.ts";
 import { clientConfig, type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
-import { checkToken, findToken, takeToken, takeVariable } from "../token.ts";
+import { checkPortal, checkToken, findToken, noToken, takeVariable } from "../token.ts";
 import { openLog } from "./peer_options.ts";
 
 const RUN_SETTINGS = [
@@ -136,6 +136,11 @@ async function tokenFor(
     return checkToken(await readInput("stdin"), "standard input");
   }
   const isChosen = origins.tokenPath.type !== "default";
-  if (!service || check) return await takeToken(context, settings.tokenPath, isChosen);
-  return (await findToken(context, settings.tokenPath, isChosen))?.token;
+  const found = await findToken(context, settings.tokenPath, isChosen);
+  if (found === undefined) {
+    if (service && !check) return undefined;
+    throw noToken(settings.tokenPath);
+  }
+  if (found.source.type === "file") await checkPortal(context, found.token, settings);
+  return found.token;
 }

@@ -16,7 +16,7 @@ import { DURATION, plainFlag } from "../options.ts";
 import { printJson, printNote } from "../output.ts";
 import { Stages } from "../stages.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
-import { checkToken, credentialPath, takeVariable } from "../token.ts";
+import { checkPortal, findToken, takeVariable } from "../token.ts";
 import { RESOURCE } from "../values.ts";
 
 const EXIT_INTERRUPTED = 130;
@@ -163,11 +163,10 @@ class Connection {
   }
 
   /** Nothing is started for somebody who cannot sign in. */
-  async #requireToken({ settings }: SessionSettings): Promise<void> {
-    for (const path of [credentialPath(this.#context), settings.tokenPath]) {
-      const text = path === undefined ? undefined : await this.#context.host.readToken(path);
-      if (text !== undefined) return void checkToken(text, `"${path}"`);
-    }
+  async #requireToken({ settings, origins }: SessionSettings): Promise<void> {
+    const isChosen = origins.tokenPath.type !== "default";
+    const found = await findToken(this.#context, settings.tokenPath, isChosen);
+    if (found !== undefined) return await checkPortal(this.#context, found.token, settings);
     throw new Fault("rejected", "Cannot connect: nobody is signed in", {
       next: "Run `fz sign-in`, or set FIREZONE_TOKEN.",
     });

@@ -134,7 +134,11 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     key: "tun-name",
     flags: ["--tun-name"],
     variables: ["FZ_TUN_NAME"],
-    kind: patternKind("NAME", /^(?!\.{1,2}$)[^\s/:%]{1,15}$/, "a device's name of at most 15 characters"),
+    kind: patternKind(
+      "INTERFACE",
+      /^(?!\.{1,2}$)[^\s/:%]{1,15}$/,
+      "a device's name of at most 15 characters",
+    ),
     fallback: undefined,
     description: "Name of the TUN device.",
   },

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findToken, takeToken } from "../../cli/token.ts";
+import { checkPortal, findToken, takeToken } from "../../cli/token.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import { fakeContext } from "./fake_context.ts";
+import { fakeCredentials } from "./fake_credentials.ts";
 
 Deno.test("takeToken: gives text that can go into a header, or a fault that does not repeat it", () => {
   const text = fc.oneof(
@@ -61,4 +62,32 @@ Deno.test("findToken: the variable wins, then a chosen file, then what systemd h
   assert.equal(await token(unit), "stored");
   files.clear();
   assert.equal(await token(unit), undefined);
+});
+
+Deno.test("checkPortal: shows a stored token to no other portal than its own", async () => {
+  const credentials = fakeCredentials();
+  const context = fakeContext({ host: { credentials: () => Promise.resolve(credentials) } });
+  const tokenPath = "/etc/fz/token";
+  await credentials.store(tokenPath, "t0ken", { portal: "wss://portal.test/" });
+  const table: [token: string, apiUrl: string, isRefused: boolean][] = [
+    ["t0ken", "wss://portal.test", false],
+    ["t0ken", "https://PORTAL.test:443/", false],
+    ["t0ken", "wss://portal.test:8443/", true],
+    ["t0ken", "ws://portal.test/", true],
+    ["t0ken", "wss://api.firezone.dev/", true],
+    // Somebody else put it there: nothing is known of it.
+    ["another", "wss://api.firezone.dev/", false],
+  ];
+  for (const [token, apiUrl, isRefused] of table) {
+    const check = checkPortal(context, token, { tokenPath, apiUrl });
+    if (!isRefused) await check;
+    else {
+      await assert.rejects(check, (fault: Fault) => {
+        assert.equal(fault.code, "usage");
+        assert.match(fault.next ?? "", /fz config set api-url wss:\/\/portal\.test\//);
+        assert.doesNotMatch(`${fault.message} ${fault.next}`, /t0ken/);
+        return true;
+      });
+    }
+  }
 });
