@@ -22,6 +22,8 @@ shadow /etc || exit 1
 shadow /var/lib || exit 1
 mount -t sysfs sysfs /sys 2>/dev/null
 rm -f /etc/resolv.conf /etc/hosts /etc/hostname /etc/nsswitch.conf /etc/machine-id
+# Links: a program on this host must not write into what an installation on the machine has there.
+rm -f /etc/fz /var/lib/fz /etc/dev.firezone.client /var/lib/dev.firezone.client /var/lib/firezone
 : >/etc/resolv.conf
 printf '127.0.0.1 localhost %s\\n::1 localhost\\n' "$1" >/etc/hosts
 printf '%s\\n' "$1" >/etc/hostname

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inLab, type Lab } from "../../io/lab/lab.ts";
 import { blockUdp, enableNat, type NatKind } from "../../io/lab/nat.ts";
-import type { Host } from "../../io/lab/host.ts";
+import { type Host, mustRun } from "../../io/lab/host.ts";
 import { eventually } from "./support/on_network.ts";
 
 /** Answers every datagram with the address it came from. */
@@ -59,6 +59,23 @@ Deno.test("Host: has files, a name and resolvers of its own", () =>
     const other = await lab.host("other");
     assert.equal((await other.run(["ls", "/run/a", "/var/lib/a"])).code !== 0, true);
   }));
+
+Deno.test("Host: sees nothing of what an installation on the machine keeps", async () => {
+  // Of this isolation alone.
+  await mustRun(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"]);
+  try {
+    await mustRun(["mkdir", "/var/lib/fz", "/var/lib/other"]);
+    await inLab(async (lab) => {
+      const host = await lab.host("box");
+      assert.equal((await host.run(["test", "-e", "/var/lib/other"])).code, 0);
+      assert.equal((await host.run(["test", "-e", "/var/lib/fz"])).code, 1);
+      await host.writeFile("/var/lib/fz/state", "mine");
+    });
+    assert.equal(await mustRun(["ls", "/var/lib/fz"]), "");
+  } finally {
+    await mustRun(["umount", "--lazy", "/var/lib"]);
+  }
+});
 
 Deno.test("Interface: loses everything while cut, and works again when restored", () =>
   inLab(async (lab) => {
