@@ -1,6 +1,6 @@
 /**
  * What people mean when they name something to reach: a resource by its name or id, a DNS name or an address, each with
- * ":PORT" at will; and how it can be found out whether that answers.
+ * ":PORT" at will, or a URL with a host; and how it can be found out whether that answers.
  */
 
 import { IpAddress, IpNetwork, SocketAddress } from "../base/ip.ts";
@@ -33,6 +33,8 @@ export type ProbeMethod =
 export function parseTarget(text: string, resources: readonly ResourceStatus[]): Target {
   const whole = named(text, resources, undefined);
   if (whole !== undefined) return whole;
+  const authority = authorityOf(text);
+  if (authority !== undefined) return parseTarget(authority, resources);
   const socket = SocketAddress.parse(text);
   if (socket !== undefined) return ofAddress(socket.ip, socket.port);
   const address = IpAddress.parse(text.replace(/^\[|\]$/g, ""));
@@ -107,6 +109,21 @@ export function describeFilters(filters: readonly Filter[]): string {
 }
 
 const MAX_SUGGESTED = 100;
+
+/** Ports of URLs that name none. */
+const PORTS: ReadonlyMap<string, number> = new Map([["http", 80], ["https", 443], ["ssh", 22]]);
+
+/** Returns "host:443" of "https://host/path", as browsers are told where to go; undefined if `text` is no URL. */
+function authorityOf(text: string): string | undefined {
+  const [, scheme, host, port] =
+    /^([a-z][a-z\d+.-]*):\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]+)(:\d*)?(?:[/?#]|$)/i.exec(text) ??
+      [];
+  if (scheme === undefined || host === undefined) return undefined;
+  const usual = PORTS.get(scheme.toLowerCase());
+  if (port !== undefined && port !== ":") return `${host}${port}`;
+  return usual === undefined ? host : `${host}:${usual}`;
+}
+
 const MAX_COMPARED = 2000;
 
 function named(

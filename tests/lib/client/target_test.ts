@@ -41,6 +41,24 @@ Deno.test("parseTarget tells resources, names and addresses apart, with and with
   for (const [text, meaning] of cases) assert.equal(describe(text), meaning, text);
 });
 
+Deno.test("parseTarget takes the host of a URL, and the port that it stands for", () => {
+  const of = (text: string) => parseTarget(text, []);
+  for (
+    const text of [
+      "https://Wiki.test/a/b?c#d",
+      "https://me@wiki.test",
+      "https://wiki.test.:443",
+      "https://wiki.test:/",
+    ]
+  ) {
+    assert.deepEqual(of(text), { type: "host", host: { type: "name", name: "wiki.test" }, port: 443 }, text);
+  }
+  assert.deepEqual(of("http://wiki.test:8080/x"), of("wiki.test:8080"));
+  assert.deepEqual(of("ssh://10.0.0.1"), of("10.0.0.1:22"));
+  assert.deepEqual(of("https://[fd00::1]/"), of("[fd00::1]:443"));
+  assert.deepEqual(of("gopher://wiki.test/"), of("wiki.test"));
+});
+
 Deno.test("parseTarget takes any text", () => {
   fc.assert(fc.property(fc.string(), (text) => {
     assert.ok(["resource", "host"].includes(parseTarget(text, RESOURCES).type));
