@@ -40,14 +40,25 @@ export function explainUsage(
     maxWidth: proseWidth(stdout),
     sectionOrder: () => 0,
     aboveError: "none",
-    // Lines are wrapped behind the space between words.
-    stdout: (text) => stdout.write(`${text.replace(/ +$/gm, "")}\n`),
+    stdout: (text) => stdout.write(`${tidied(text)}\n`),
     // Told by `onError` in our own form.
     stderr: () => {},
     onError: (_code, error) => {
       throw usageFault(error, route);
     },
   });
+}
+
+/** An example, alone on its lines: in backticks, or in colour. */
+// deno-lint-ignore no-control-regex
+const EXAMPLE = /\n*^ ?(?:`([^`]+)`|(\x1b\[36m[^\x1b]+\x1b\[0m))$/gm;
+
+/** Returns help with examples below each other and without quotes, and without the spaces behind which lines were broken. */
+function tidied(text: string): string {
+  return text.replace(/ +$/gm, "").replace(
+    EXAMPLE,
+    (_line, plain?: string, coloured?: string) => `\n  ${plain ?? coloured}`,
+  );
 }
 
 function usageFault(error: Message, route: Route): Fault {

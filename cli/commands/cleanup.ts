@@ -21,8 +21,8 @@ Refuses while a session runs. The next session does the same at its start.`,
     if (report.otherClient !== undefined) throw report.otherClient;
     if (json) printJson(context, { ...report });
     else {
-      const text = isNothing(report) ? "nothing to clean up" : describeCleanup(report);
-      printText(context.stdout, text);
+      const text = isNothing(report) ? "Nothing to clean up" : describeCleanup(report);
+      printText(context.stdout, text.charAt(0).toUpperCase() + text.slice(1));
     }
     return EXIT_OK;
   },

@@ -333,11 +333,11 @@ Deno.test("fz down: exits 9 and names the process that does not end", async () =
 Deno.test("fz cleanup: says what was undone, in words and in JSON", async () => {
   const nothing = fakeContext();
   assert.equal(await run(["cleanup"], nothing), 0);
-  assert.equal(nothing.written.stdout, "nothing to clean up\n");
+  assert.equal(nothing.written.stdout, "Nothing to clean up\n");
   const report = { session: undefined, network: ["rule"], wasDnsRestored: false, files: [] };
   const some = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
   assert.equal(await run(["cleanup"], some), 0);
-  assert.equal(some.written.stdout, "removed 1 rule or route\n");
+  assert.equal(some.written.stdout, "Removed 1 rule or route\n");
   const json = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
   assert.equal(await run(["cleanup", "--json"], json), 0);
   assert.deepEqual(JSON.parse(json.written.stdout), {

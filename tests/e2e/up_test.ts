@@ -90,7 +90,7 @@ Deno.test(
       const again = await fz(network, ["down"]);
       assert.equal(again.code, 0, again.stderr);
       assert.equal(again.stdout, "Was not connected\n");
-      assert.equal((await fz(network, ["cleanup"])).stdout, "nothing to clean up\n");
+      assert.equal((await fz(network, ["cleanup"])).stdout, "Nothing to clean up\n");
     });
 
     await check(
@@ -122,7 +122,7 @@ Deno.test(
       assert.equal(busy.code, 7, busy.stderr);
       assert.match(busy.stderr, /TUN device "taken0"/);
       await network.client.must(["ip", "link", "del", "taken0"]);
-      assert.equal((await fz(network, ["cleanup"])).stdout, "nothing to clean up\n");
+      assert.equal((await fz(network, ["cleanup"])).stdout, "Nothing to clean up\n");
     });
 
     await network.client.must(["rm", "-r", "/etc/dev.firezone.client"]);
@@ -147,7 +147,7 @@ Deno.test(
       assert.match(stdout, /restored DNS, removed \d+ rules and routes/);
       assert.equal(await tracesOn(network.client), clean);
       assert.match((await fz(network, ["status"])).stderr, /No session runs/);
-      assert.equal((await fz(network, ["cleanup"])).stdout, "nothing to clean up\n");
+      assert.equal((await fz(network, ["cleanup"])).stdout, "Nothing to clean up\n");
     });
 
     await check("killed: the next up works at once, and its down leaves nothing of either", async () => {
