@@ -100,8 +100,24 @@ function stillRuns(what: string): Fault {
 async function removeFiles(paths: Paths): Promise<string[]> {
   const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile } = paths;
   const removed: string[] = [];
-  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile]) {
+  const drafts = await draftsIn(paths);
+  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile, ...drafts]) {
     if (await Deno.remove(path).then(() => true, () => false)) removed.push(path);
   }
   return removed;
 }
+
+/** Returns what sessions were about to put in its place when they were killed. Only with the lock: nobody writes now. */
+async function draftsIn({ runtime }: Paths): Promise<string[]> {
+  const drafts: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(runtime)) {
+      if (DRAFT.test(name)) drafts.push(`${runtime}/${name}`);
+    }
+  } catch {
+    // Where it cannot be read, nothing can be removed either.
+  }
+  return drafts;
+}
+
+const DRAFT = /^(fz(-read)?\.sock|session\.json|exit\.json)\.\d+$|^control(-read)?\.json\.new$/;
