@@ -97,8 +97,7 @@ Deno.test(
           await isClean();
           await up();
         },
-        undefined,
-        up,
+        { prepare: up },
       );
       assertOk(await fz(network, ["down"]));
     });
@@ -119,8 +118,7 @@ Deno.test(
           await isClean();
           await leave();
         },
-        undefined,
-        leave,
+        { prepare: leave },
       );
       assertOk(await fz(network, ["cleanup"]));
       await isClean();
