@@ -2,7 +2,7 @@
 
 import { Fault } from "../lib/base/fault.ts";
 import type { ProbeEvent, Problem, SessionEvent, SessionState, StatusDocument } from "../lib/control/api.ts";
-import type { Control } from "./context.ts";
+import type { Control } from "../lib/control/control.ts";
 import { formatCount } from "./format.ts";
 import type { Stages } from "./stages.ts";
 

@@ -11,7 +11,7 @@ import type { Duration } from "../lib/base/time.ts";
 import type { Credentials } from "../lib/control/credential.ts";
 import type { TypedLine } from "../lib/control/typed_line.ts";
 import type { CompletionFacts, FactKind } from "../lib/control/completion.ts";
-import type { AnswerOf, LogDocument, RequestOf, RouteOf } from "../lib/control/api.ts";
+import type { LogDocument } from "../lib/control/api.ts";
 import type { BundleReport, BundleRequest } from "../lib/control/bundle.ts";
 import type {
   CleanupReport,
@@ -31,6 +31,7 @@ import type {
 import type { AdminAnswer, AdminRequest } from "../lib/portal/admin.ts";
 import type { NetcheckFacts, NetcheckRequest } from "../lib/control/netcheck.ts";
 import type { Profiles } from "../lib/control/profile.ts";
+import type { Control } from "../lib/control/control.ts";
 
 /** What commands get from the world. */
 export interface CliContext {
@@ -105,22 +106,6 @@ export interface LogOptions {
   /** Folder for log files beside standard error. */
   readonly folder: string | undefined;
   readonly format: "text" | "json";
-}
-
-/** A way to ask and steer a session; failures are thrown as `Fault`. */
-export interface Control {
-  ask<R extends RouteOf<"json">>(route: R, request: RequestOf<R>): Promise<AnswerOf<R>>;
-  /** Ends when the session ends it, when `signal` aborts, or when the reader stops. */
-  lines<R extends RouteOf<"lines">>(
-    route: R,
-    request: RequestOf<R>,
-    signal?: AbortSignal,
-  ): AsyncIterable<AnswerOf<R>>;
-  bytes<R extends RouteOf<"bytes">>(
-    route: R,
-    request: RequestOf<R>,
-    signal?: AbortSignal,
-  ): AsyncIterable<Uint8Array>;
 }
 
 /** What the machine and the program's shell do for the commands. Every function may throw a `Fault`. */

@@ -5,7 +5,7 @@ import { describeFilters, describePath, resourceState } from "./resource_text.ts
 
 /** Returns what an explanation rests on, label by label. */
 export function explanationFacts(
-  { kind, target, domain, addresses, matches, gateway }: Omit<ExplainDocument, "schema">,
+  { kind, domain, addresses, matches, gateway }: Omit<ExplainDocument, "schema">,
 ): readonly (readonly [label: string, value: string])[] {
   const facts: (readonly [string, string])[] = [];
   if (kind === "address" && domain !== undefined) facts.push(["Stands for", domain]);
@@ -13,7 +13,7 @@ export function explanationFacts(
   for (const { resource, permitted, mapping } of matches) {
     const owned = gateway?.id === resource.gatewayId ? gateway : undefined;
     const parts = [
-      ...(resource.address === undefined || resource.address === target ? [] : [resource.address]),
+      ...(resource.address === undefined || resource.address === resource.name ? [] : [resource.address]),
       resourceState(resource, owned).text,
       `allows ${describeFilters(resource.filters)}`,
     ];

@@ -2,7 +2,9 @@
 
 import { Fault } from "../lib/base/fault.ts";
 import type { StatusDocument } from "../lib/control/api.ts";
-import type { CliContext, Control } from "./context.ts";
+import type { Control } from "../lib/control/control.ts";
+import type { CliContext } from "./context.ts";
+import { pause } from "./pause.ts";
 
 /** A session that runs. */
 export interface FoundSession {
@@ -42,7 +44,7 @@ export async function stopSession(context: CliContext, control: Control): Promis
         next: "See `fz log`, then try again.",
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+    await pause(STOP_POLL_MS);
   }
 }
 

@@ -3,10 +3,12 @@
 import { Fault } from "../lib/base/fault.ts";
 import { printable } from "../lib/base/text.ts";
 import type { StatusDocument } from "../lib/control/api.ts";
-import type { CliContext, Control, Stream } from "./context.ts";
+import type { Control } from "../lib/control/control.ts";
+import type { CliContext, Stream } from "./context.ts";
 import { EXIT_OK } from "./exit.ts";
 import { describeError, painter, printJson } from "./output.ts";
 import { headline, stableText, statusLines } from "./status_text.ts";
+import { pause } from "./pause.ts";
 import { cut, wrap } from "./table.ts";
 import { whenUnwanted } from "./unwanted.ts";
 
@@ -220,17 +222,4 @@ async function ringOnEvents(control: () => Control, bell: Bell, signal: AbortSig
     }
     await pause(REFRESH_MS, signal);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }

@@ -6,11 +6,13 @@ import { withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { Fault } from "../../lib/base/fault.ts";
 import type { CleanupReport } from "../../lib/control/config.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { defineCommand } from "../command.ts";
-import type { CliContext, Control } from "../context.ts";
+import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { DURATION, plainFlag } from "../options.ts";
 import { printJson, printNote } from "../output.ts";
+import { pause } from "../pause.ts";
 import { describeCleanup, isNothing } from "./cleanup.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -70,7 +72,7 @@ async function findSession(context: CliContext, deadline: number): Promise<Found
     } catch (error) {
       if (!isFault(error, "tun") || performance.now() >= deadline) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await pause(RETRY_MS);
   }
 }
 

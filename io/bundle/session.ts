@@ -3,7 +3,8 @@
 import type { LogDocument, SessionEvent } from "../../lib/control/api.ts";
 import type { BundleRequest } from "../../lib/control/bundle.ts";
 import { type Paths, pathsOf } from "../../lib/control/paths.ts";
-import { connectControl, type ControlClient } from "../control/client.ts";
+import type { Control } from "../../lib/control/control.ts";
+import { connectControl } from "../control/client.ts";
 import { readKeptLog } from "../kept_log.ts";
 import { pathContext } from "../path_context.ts";
 import { type Part, part, reasonOf } from "./parts.ts";
@@ -18,7 +19,7 @@ export async function sessionParts(request: BundleRequest, signal: AbortSignal):
     part("session/session.json", () => document("session/session.json", readJson(paths.sessionFile))),
     part("log/left.ndjson", () => keptLog(paths, request.logRecords)),
   ];
-  let control: ControlClient;
+  let control: Control;
   try {
     control = await connectControl("read");
   } catch (error) {
@@ -49,7 +50,7 @@ export async function sessionParts(request: BundleRequest, signal: AbortSignal):
   return await Promise.all([...asked, ...own]);
 }
 
-async function events(control: ControlClient, durationMs: number, signal: AbortSignal): Promise<Part> {
+async function events(control: Control, durationMs: number, signal: AbortSignal): Promise<Part> {
   const end = AbortSignal.any([signal, AbortSignal.timeout(durationMs)]);
   const values: SessionEvent[] = [];
   for await (const event of control.lines("events", {}, end)) {

@@ -5,34 +5,13 @@
 
 import * as v from "valibot";
 import { Fault } from "../../lib/base/fault.ts";
-import {
-  type AnswerOf,
-  type RequestOf,
-  type Route,
-  type RouteName,
-  type RouteOf,
-  ROUTES,
-} from "../../lib/control/api.ts";
+import { type AnswerOf, type Route, type RouteName, ROUTES } from "../../lib/control/api.ts";
+import type { Control } from "../../lib/control/control.ts";
 import type { PathContext, Paths } from "../../lib/control/paths.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import { pathContext } from "../path_context.ts";
 import { findEndpoint } from "./endpoint.ts";
 import { Exchange, lostFault } from "./exchange.ts";
-
-/** A connection to the control API of a session. */
-export interface ControlClient {
-  ask<R extends RouteOf<"json">>(route: R, request: RequestOf<R>): Promise<AnswerOf<R>>;
-  lines<R extends RouteOf<"lines">>(
-    route: R,
-    request: RequestOf<R>,
-    signal?: AbortSignal,
-  ): AsyncIterable<AnswerOf<R>>;
-  bytes<R extends RouteOf<"bytes">>(
-    route: R,
-    request: RequestOf<R>,
-    signal?: AbortSignal,
-  ): AsyncIterable<Uint8Array>;
-}
 
 /** Whose session is meant, and how patient the client is. */
 export interface ControlClientOptions {
@@ -51,7 +30,7 @@ const SLOW: ReadonlySet<RouteName> = new Set(["dnsQuery", "credential", "stop"])
 export async function connectControl(
   authority: "read" | "change",
   { context = pathContext(), answerMs }: ControlClientOptions = {},
-): Promise<ControlClient> {
+): Promise<Control> {
   const endpoint = await findEndpoint(context, authority, notRunning);
 
   async function open(name: RouteName, request: unknown): Promise<Exchange> {

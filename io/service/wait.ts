@@ -6,6 +6,7 @@ import { seconds } from "../../lib/base/time.ts";
 import type { ProbeEvent, RequestOf } from "../../lib/control/api.ts";
 import { needsPerson, type Obstacle, timedOut } from "../../lib/control/obstacle.ts";
 import { pathDocument } from "./documents.ts";
+import { sleep } from "./sleep.ts";
 import { type Attempt, Probe, type ProbeSession, type ProbeWorld, type Ready } from "./probe.ts";
 
 /** Waits until every target has answered, or time is over. Each target ends with a "done". */
@@ -248,17 +249,4 @@ async function* merge<T>(streams: readonly AsyncGenerator<T>[]): AsyncGenerator<
   } finally {
     for (const stream of waiting.keys()) void stream.return(undefined);
   }
-}
-
-function sleep(ms: Duration, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || ms <= 0) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

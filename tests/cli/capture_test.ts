@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { run } from "../../cli/mod.ts";
 import { parseSize } from "../../cli/size.ts";
 import { concatBytes } from "../../lib/base/bytes.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { run } from "../../cli/mod.ts";
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { explanationFacts } from "../../cli/explain_text.ts";
 import { answerLines, dnsFacts } from "../../cli/dns_text.ts";
 import { describeInternet } from "../../cli/commands/internet.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { run } from "../../cli/mod.ts";
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { authBaseOf, signInUrl } from "../../cli/sign_in_url.ts";
 import { qrLines } from "../../cli/qr.ts";
 import { Fault } from "../../lib/base/fault.ts";

@@ -1,6 +1,6 @@
 /** Statuses as a session tells them, and a control that answers with them. */
 
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import type {
   GatewayDocument,
   ResourceDocument,

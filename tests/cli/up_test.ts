@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { run } from "../../cli/mod.ts";
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { SessionEvent, SessionState, StatusDocument } from "../../lib/control/api.ts";
 import { type FakeContext, fakeContext, type FakeOptions } from "./fake_context.ts";

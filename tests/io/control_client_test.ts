@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../lib/base/fault.ts";
-import type { Control } from "../../cli/context.ts";
+import type { Control } from "../../lib/control/control.ts";
 import { STATUS, withControl } from "./control_fixture.ts";
 
 Deno.test("connectControl: asks and is answered by what the handler returns", async () => {

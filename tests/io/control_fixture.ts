@@ -1,6 +1,7 @@
 /** A control API in a folder of its own, with handlers that a test hands in, and raw clients for it. */
 
-import { connectControl, type ControlClient } from "../../io/control/client.ts";
+import { connectControl } from "../../io/control/client.ts";
+import type { Control } from "../../lib/control/control.ts";
 import type { ControlHandlers } from "../../io/control/handlers.ts";
 import { type ControlServerOptions, serveControl } from "../../io/control/server.ts";
 import type { ControlLimits } from "../../io/control/server_connection.ts";
@@ -13,7 +14,7 @@ export interface Fixture {
   readonly paths: Paths;
   readonly context: PathContext;
   /** Connects as the user of the session. */
-  client(authority: "read" | "change", answerMs?: number): Promise<ControlClient>;
+  client(authority: "read" | "change", answerMs?: number): Promise<Control>;
   /** Sends `bytes` to the owner's socket and returns what comes until the server closes. */
   raw(bytes: Uint8Array | string, path?: string): Promise<string>;
   stop(): Promise<void>;
