@@ -2,6 +2,8 @@
 
 import type { CliContext } from "./context.ts";
 import { EXIT_INTERRUPTED } from "./exit.ts";
+import { canRedraw } from "./output.ts";
+import { cut } from "./table.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const FRAME_MS = 100;
@@ -16,7 +18,7 @@ export async function withProgress<T>(
   what: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!stderr.isTerminal || env.get("TERM") === "dumb") {
+  if (!canRedraw(stderr, env)) {
     stderr.write(`fz: ${what} …\n`);
     return await work();
   }
@@ -26,7 +28,8 @@ export async function withProgress<T>(
   const timer = setInterval(() => {
     if (performance.now() - startedAt < QUIET_MS) return;
     isShown = true;
-    stderr.write(`\r\x1b[K${FRAMES[frame++ % FRAMES.length]} ${what}`);
+    const line = cut(`${FRAMES[frame++ % FRAMES.length]} ${what}`, (stderr.columns ?? 80) - 1);
+    stderr.write(`\r\x1b[K${line}`);
   }, FRAME_MS);
   const clear = () => isShown && stderr.write("\r\x1b[K");
   const unlisten = signals.listen(["SIGINT", "SIGTERM"], (name) => {

@@ -16,6 +16,11 @@ export function usesColour(stream: Stream, env: Environment): boolean {
   return stream.isTerminal && env.get("TERM") !== "dumb";
 }
 
+/** Returns whether lines on `stream` can be written anew. */
+export function canRedraw({ isTerminal }: Stream, env: Environment): boolean {
+  return isTerminal && env.get("TERM") !== "dumb";
+}
+
 const DEFAULT_WIDTH = 80;
 /** Longer lines of prose are hard to read. */
 const MAX_WIDTH = 110;

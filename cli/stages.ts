@@ -3,12 +3,14 @@
 import { printable } from "../lib/base/text.ts";
 import type { Stream } from "./context.ts";
 import { formatMs } from "./format.ts";
+import { cut, textWidth } from "./table.ts";
 
 const DEFAULT_COLUMNS = 80;
 
 /** The stages of one piece of work. */
 export class Stages {
   readonly #stream: Stream;
+  readonly #canRedraw: boolean;
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #stages: string[] = [];
@@ -16,8 +18,14 @@ export class Stages {
   #isShown = false;
 
   /** `current`: what is waited for first. */
-  constructor(stream: Stream, current: string, now: () => number = () => performance.now()) {
+  constructor(
+    stream: Stream,
+    canRedraw: boolean,
+    current: string,
+    now: () => number = () => performance.now(),
+  ) {
     this.#stream = stream;
+    this.#canRedraw = canRedraw;
     this.#now = now;
     this.#startedAt = now();
     this.#current = current;
@@ -29,7 +37,7 @@ export class Stages {
     const text = `${stage} ${formatMs(this.#now() - this.#startedAt)}`;
     this.#stages.push(text);
     this.#current = current;
-    if (!this.#stream.isTerminal) this.#stream.write(`fz: ${printable(text)}\n`);
+    if (!this.#canRedraw) this.#stream.write(`fz: ${printable(text)}\n`);
     this.#draw();
   }
 
@@ -37,7 +45,7 @@ export class Stages {
   note(text: string): void {
     if (text === this.#current) return;
     this.#current = text;
-    if (!this.#stream.isTerminal) this.#stream.write(`fz: ${printable(text)}\n`);
+    if (!this.#canRedraw) this.#stream.write(`fz: ${printable(text)}\n`);
     this.#draw();
   }
 
@@ -48,9 +56,14 @@ export class Stages {
   }
 
   #draw(): void {
-    if (!this.#stream.isTerminal) return;
+    if (!this.#canRedraw) return;
     this.#isShown = true;
     const width = (this.#stream.columns ?? DEFAULT_COLUMNS) - 1;
-    this.#stream.write(`\r\x1b[K${printable([...this.#stages, `${this.#current} …`].join(" · "), width)}`);
+    // What is waited for now is what people look for; the first stages make room for it.
+    for (let skipped = 0; skipped <= this.#stages.length; skipped++) {
+      const line = printable([...this.#stages.slice(skipped), `${this.#current} …`].join(" · "));
+      if (textWidth(line) > width && skipped < this.#stages.length) continue;
+      return this.#stream.write(`\r\x1b[K${cut(line, width)}`);
+    }
   }
 }

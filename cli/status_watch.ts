@@ -6,7 +6,7 @@ import type { StatusDocument } from "../lib/control/api.ts";
 import type { Control } from "../lib/control/control.ts";
 import type { CliContext, Stream } from "./context.ts";
 import { EXIT_OK } from "./exit.ts";
-import { describeError, painter, printJson } from "./output.ts";
+import { canRedraw, describeError, painter, printJson } from "./output.ts";
 import { headline, stableText, statusLines } from "./status_text.ts";
 import { pause } from "./pause.ts";
 import { cut, wrap } from "./table.ts";
@@ -26,7 +26,9 @@ export async function watchStatus(found: Control, json: boolean, context: CliCon
   const bell = new Bell(abort.signal);
   try {
     const first = await control.ask("status", {});
-    const view = json || !context.stdout.isTerminal ? new Lines(context, json) : new Screen(context);
+    const view = json || !canRedraw(context.stdout, context.env)
+      ? new Lines(context, json)
+      : new Screen(context);
     try {
       view.show(first);
       void ringOnEvents(() => control, bell, abort.signal);

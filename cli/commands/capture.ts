@@ -15,6 +15,7 @@ import { EXIT_OK } from "../exit.ts";
 import { formatBytes, formatCount } from "../format.ts";
 import { DURATION, FILE, plainFlag } from "../options.ts";
 import { whenUnwanted } from "../unwanted.ts";
+import { printText } from "../output.ts";
 import { SIZE } from "../size.ts";
 
 interface CaptureRequest {
@@ -122,7 +123,7 @@ async function capture(
   }
   const what = `${formatCount(packets, "packet")}, ${formatBytes(length)}`;
   const where = path === "-" ? "" : ` in ${JSON.stringify(path)}`;
-  context.stderr.write(`${what}${where}${dropped === 0 ? "" : `; ${dropped} were lost on the way`}\n`);
+  printText(context.stderr, `${what}${where}${dropped === 0 ? "" : `; ${dropped} were lost on the way`}`);
   return EXIT_OK;
 }
 

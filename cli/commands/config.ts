@@ -20,7 +20,7 @@ import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { custom, oneOrMore, plainFlag } from "../options.ts";
-import { printJson } from "../output.ts";
+import { printJson, printNote } from "../output.ts";
 import { profileChoice, profileOption, sessionSettings, settingOptions } from "../session_options.ts";
 import { renderTable } from "../table.ts";
 
@@ -163,12 +163,12 @@ async function change(
   const path = await profiles.change(profile, name, value);
   const { key, variables } = SETTINGS[name];
   if (json) printJson(context, { profile, path, key, value: value ?? null });
-  else if (value === undefined) context.stderr.write(`fz: Unset ${key} in "${path}"\n`);
-  else context.stderr.write(`fz: Set ${key} to ${shown(value)} in "${path}"\n`);
+  else if (value === undefined) printNote(context, `Unset ${key} in "${path}"`);
+  else printNote(context, `Set ${key} to ${shown(value)} in "${path}"`);
   const variable = variables.find((candidate) => (context.env.get(candidate) ?? "") !== "");
-  if (variable !== undefined) context.stderr.write(`fz: Here ${variable} is set and wins over the profile\n`);
+  if (variable !== undefined) printNote(context, `Here ${variable} is set and wins over the profile`);
   if (await profiles.running() === profile) {
-    context.stderr.write("fz: The running session takes it up when it starts again\n");
+    printNote(context, "The running session takes it up when it starts again");
   }
   return EXIT_OK;
 }

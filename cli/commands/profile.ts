@@ -12,7 +12,7 @@ import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { custom, plainFlag } from "../options.ts";
-import { painter, printFacts, printJson } from "../output.ts";
+import { painter, printFacts, printJson, printNote } from "../output.ts";
 import { PROFILE, profileChoice, settingOption } from "../session_options.ts";
 import { renderTable } from "../table.ts";
 
@@ -117,7 +117,7 @@ const addCommand = defineCommand({
     if (use) await profiles.use(name);
     if (json) printJson(context, { name, current: use, path });
     else {
-      context.stderr.write(`fz: Made the profile "${name}" in "${path}"\n`);
+      printNote(context, `Made the profile "${name}" in "${path}"`);
       const option = use ? "" : ` --profile ${name}`;
       context.stderr.write(`    Run \`fz sign-in${option}\` to sign in to it.\n`);
     }
@@ -137,15 +137,16 @@ runs stays with its own.`,
     await profiles.use(name);
     const running = await profiles.running();
     if (json) printJson(context, { name, current: true, running: running ?? null });
-    else context.stderr.write(`fz: The current profile is now "${name}"\n`);
+    else printNote(context, `The current profile is now "${name}"`);
     if (running !== undefined && running !== name) {
-      context.stderr.write(
-        `fz: The running session stays with "${running}"; \`fz down\` and \`fz up\` change to "${name}"\n`,
+      printNote(
+        context,
+        `The running session stays with "${running}"; \`fz down\` and \`fz up\` change to "${name}"`,
       );
     }
     const variable = context.env.get("FZ_PROFILE") ?? "";
     if (variable !== "" && variable !== name) {
-      context.stderr.write("fz: Here FZ_PROFILE is set and wins over the current profile\n");
+      printNote(context, "Here FZ_PROFILE is set and wins over the current profile");
     }
     return EXIT_OK;
   },
@@ -167,12 +168,12 @@ the current profile nor one whose session runs can be removed.`,
   async run({ name, force, json }, context) {
     const profiles = await context.host.profiles();
     if (!force && !await confirmed(context, name, await profiles.names())) {
-      context.stderr.write("fz: Nothing was removed\n");
+      printNote(context, "Nothing was removed");
       return EXIT_OK;
     }
     await profiles.remove(name);
     if (json) printJson(context, { name, removed: true });
-    else context.stderr.write(`fz: Removed the profile "${name}"\n`);
+    else printNote(context, `Removed the profile "${name}"`);
     return EXIT_OK;
   },
 });
@@ -186,7 +187,7 @@ const renameCommand = defineCommand({
   async run({ from, to, json }, context) {
     await (await context.host.profiles()).rename(from, to);
     if (json) printJson(context, { from, name: to });
-    else context.stderr.write(`fz: The profile "${from}" is now "${to}"\n`);
+    else printNote(context, `The profile "${from}" is now "${to}"`);
     return EXIT_OK;
   },
 });

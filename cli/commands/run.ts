@@ -10,6 +10,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { runForeground } from "../foreground.ts";
 import { custom, plainFlag, refusedToken, setting, toggle } from "../options.ts";
+import { printNote } from "../output.ts";
 import { clientConfig, type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { checkPortal, checkToken, findToken, noToken, takeVariable } from "../token.ts";
 import { openLog } from "./peer_options.ts";
@@ -99,7 +100,7 @@ While the portal cannot be reached it is tried again, also at the start.`,
     const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
       await context.host.checkClient({ ...client, token: token ?? "" });
-      context.stderr.write("fz: Everything needed to run is there\n");
+      printNote(context, "Everything needed to run is there");
       return EXIT_OK;
     }
     const log = await openLog(context, settings);

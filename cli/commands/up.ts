@@ -14,7 +14,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { formatCount } from "../format.ts";
 import { DURATION, plainFlag } from "../options.ts";
-import { printJson, printNote } from "../output.ts";
+import { canRedraw, printJson, printNote, printText } from "../output.ts";
 import { Stages } from "../stages.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
 import { checkPortal, findToken, takeVariable } from "../token.ts";
@@ -78,13 +78,13 @@ class Connection {
   }
 
   async run(): Promise<number> {
-    const { signals, stderr } = this.#context;
+    const { signals, stderr, env } = this.#context;
     const unlisten = signals.listen(["SIGINT", "SIGTERM"], () => {
       this.#isInterrupted = true;
       this.#abort.abort();
     });
     const timer = setTimeout(() => this.#abort.abort(), this.#options.timeout);
-    const stages = new Stages(stderr, "session");
+    const stages = new Stages(stderr, canRedraw(stderr, env), "session");
     try {
       return await this.#connect(stages);
     } finally {
@@ -234,6 +234,6 @@ class Connection {
     }
     const where = tunnel === undefined ? "" : `, ${tunnel.device} ${tunnel.ipv4}`;
     const outcome = wasConnected ? "Already connected" : "Connected";
-    this.#context.stdout.write(`${outcome}: ${formatCount(resources.length, "resource")}${where}\n`);
+    printText(this.#context.stdout, `${outcome}: ${formatCount(resources.length, "resource")}${where}`);
   }
 }

@@ -12,8 +12,9 @@ import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { DURATION, oneOrMore, plainFlag } from "../options.ts";
-import { printError, printText } from "../output.ts";
+import { canRedraw, printError, printNote, printText } from "../output.ts";
 import { replyLine, stageText } from "../probe_text.ts";
+import { cut } from "../table.ts";
 import { RESOURCE } from "../values.ts";
 
 const EXIT_INTERRUPTED = 130;
@@ -134,8 +135,8 @@ class Report {
 
   #progress(target: string, text: string, stderr: CliContext["stderr"]): void {
     const line = `${target}: ${text}`;
-    if (!stderr.isTerminal) return stderr.write(`fz: ${printable(line)}\n`);
+    if (!canRedraw(stderr, this.#context.env)) return printNote(this.#context, line);
     this.#hasLine = true;
-    stderr.write(`\r\x1b[K${printable(`${line} …`, (stderr.columns ?? 80) - 1)}`);
+    stderr.write(`\r\x1b[K${cut(printable(`${line} …`), (stderr.columns ?? 80) - 1)}`);
   }
 }
