@@ -34,7 +34,7 @@ Deno.test("docs/ci.sh: reaches a resource, tells why not by its exit code, and l
       assert.match(stdout, /^Connected: 2 resources, fz0 100\./m);
       assert.match(stdout, /You reached the intranet/);
       assert.match(stdout, /^by gateway [\w-]+ of Here, (direct|relayed)$/m);
-      assert.match(stderr, /^disconnected$/m);
+      assert.match(stderr, /^Disconnected$/m);
       assert.doesNotMatch(stdout + stderr, new RegExp(facts.serviceToken));
     });
     await check("a wrong token: 3", async () => {

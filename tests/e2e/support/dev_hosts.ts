@@ -30,13 +30,15 @@ export async function devHosts(lab: Lab): Promise<DevHosts> {
   return { dev, client, web };
 }
 
-/** Starts `fz` with `args` on `host`. */
+/** Starts `fz` with `args` on `host`, with a folder for temporary files that no other host sees. */
 export function spawnOn(
   host: Host,
   args: readonly string[],
   env: Record<string, string> = {},
 ): LabProcess {
-  return host.spawn([Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args], { env });
+  return host.spawn([Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args], {
+    env: { TMPDIR: "/run", ...env },
+  });
 }
 
 /** Starts `fz dev` for `resources` and returns it with what it tells. */
@@ -48,6 +50,12 @@ export async function startDev(
   const server = spawnOn(dev, ["dev", "--address", DEV_ADDRESS, ...targets, "--json"]);
   await server.waitFor(/^\{.*\}$/m, 20_000);
   return { server, facts: JSON.parse(server.stdout) };
+}
+
+/** Returns the folders and devices that a `fz dev` on `host` has made. */
+export async function devTraces(host: Host): Promise<string> {
+  const { stdout } = await host.run(["sh", "-c", "ls -d /run/fz-dev-*; ip -brief link | grep firezone"]);
+  return stdout;
 }
 
 /** Puts `fz` on the PATH of `host`, as an installation does, and returns that PATH. */
