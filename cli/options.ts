@@ -16,7 +16,7 @@ import {
   SWITCH,
   type ValueKind,
 } from "../lib/control/setting_value.ts";
-import { type Setting, SETTINGS } from "../lib/control/settings.ts";
+import type { Setting } from "../lib/control/settings.ts";
 import { readVariable } from "../lib/control/sources.ts";
 import type { Environment } from "./context.ts";
 import { INTERFACE, LEVEL, RESOURCE } from "./values.ts";
@@ -151,7 +151,7 @@ export function custom<T>(
 }
 
 /** Returns a parser of values of `kind`. */
-export function valueParser<T>(kind: ValueKind<T>): ValueParser<"sync", T> {
+function valueParser<T>(kind: ValueKind<T>): ValueParser<"sync", T> {
   if (kind.type === "choice") {
     return choice(kind.choices ?? [], { metavar: kind.metavar as "VALUE" }) as ValueParser<
       "sync",
@@ -189,9 +189,6 @@ export function address(family: 4 | 6): ValueParser<"sync", IpAddress> {
 
 /** An address with a port. */
 export const SOCKET_ADDRESS: ValueParser<"sync", SocketAddress> = valueParser(ADDRESS_KIND);
-
-/** A portal's URL. */
-export const PORTAL_URL: ValueParser<"sync", string> = valueParser(SETTINGS.apiUrl.kind);
 
 /** A path. */
 export const FILE: ValueParser<"sync", string> = valueParser(pathKind("FILE"));

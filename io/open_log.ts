@@ -7,7 +7,7 @@ import { LogFilter } from "../lib/control/log_filter.ts";
 
 /** What the user said about logging. */
 export interface OpenLogOptions {
-  /** As in FZ_LOG. */
+  /** As in FZ_LOG_FILTER. */
   readonly filter: string;
   /** Folder for "fz.log" and its predecessors. */
   readonly folder: string | undefined;

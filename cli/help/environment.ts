@@ -1,6 +1,6 @@
 /** `fz help environment`: the variables that fz reads. */
 
-import { SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
+import { IGNORED_VARIABLES, SETTING_NAMES, SETTINGS } from "../../lib/control/settings.ts";
 import type { Topic } from "./topic.ts";
 
 /** Variables that set a setting of the session, with its description; the first of several wins. */
@@ -16,6 +16,8 @@ const OTHERS = [
   ["FZ_RUNTIME_DIR", "Folder of the session's sockets: which session commands talk to."],
   ["FZ_STATE_DIR", "Folder of what outlives the session, logs too."],
   ["FZ_CONFIG_DIR", "Folder of profiles and tokens."],
+  ["FZ_CONTROL", "tcp: the session listens on a port of the loopback instead of Unix sockets."],
+  ["FZ_EVENTS", "File to which a role appends what happens to it, one JSON document a line."],
   ["FZ_CRYPTO", "Which library encrypts; the fastest that works otherwise. fz version --verbose tells."],
   ["CREDENTIALS_DIRECTORY", "Folder of systemd's credentials (LoadCredential=)."],
   ["BROWSER", "Browser to sign in with."],
@@ -29,6 +31,7 @@ export const environmentTopic: Topic = {
     OTHERS,
     "Settings of a session. Where there are several, the first that is set and not empty wins; all of upstream's are taken:",
     OF_SETTINGS,
+    `Known from upstream, and without effect here: ${IGNORED_VARIABLES.join(", ")}.`,
     "Options of other commands name their variable in their help: [FZ_PORTAL_LISTEN].",
   ],
 };

@@ -11,7 +11,7 @@ import { dial, type Endpoint, stuckFault } from "./endpoint.ts";
 import { faultOf, PROBLEM_TRAILER } from "./problem.ts";
 
 /** Longest document, and longest line of a stream: a status with ten thousand resources has about five million. */
-export const MAX_DOCUMENT_BYTES = 32 * 2 ** 20;
+const MAX_DOCUMENT_BYTES = 32 * 2 ** 20;
 
 /** An answer whose head has come and said yes. */
 export class Exchange {

@@ -154,7 +154,7 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
 }
 
 /** Returns where full tunnel stands. */
-export function internetOf({ internet }: ClientStatus): StatusDocument["internet"] {
+function internetOf({ internet }: ClientStatus): StatusDocument["internet"] {
   return { available: internet.isAvailable, wanted: internet.isWanted, active: internet.isActive };
 }
 

@@ -1,4 +1,4 @@
-/** Which messages are wanted: the filter language of FZ_LOG and RUST_LOG, "info,dns=debug,ffi=trace". */
+/** Which messages are wanted: the filter language of FZ_LOG_FILTER and RUST_LOG, "info,dns=debug,ffi=trace". */
 
 import { err, ok, type Result } from "../base/result.ts";
 

@@ -114,7 +114,10 @@ Deno.test("fz help: explains each topic in at most 60 lines, and fits 40 columns
       const own = stdout.slice(stdout.indexOf(brief.slice(0, 20)));
       if (name !== "environment") assert.ok(own.split("\n").length <= 60, name);
       for (const line of (await said(["help", name], 40)).stdout.split("\n")) {
-        assert.ok(line.length <= 40 || /^ *\S+$/.test(line) || /`|^ {2}("\$EDITOR|\S+=… fz|fz) /.test(line), line);
+        assert.ok(
+          line.length <= 40 || /^ *\S+$/.test(line) || /`|^ {2}("\$EDITOR|\S+=… fz|fz) /.test(line),
+          line,
+        );
       }
     });
   }
