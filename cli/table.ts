@@ -86,16 +86,15 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
 /** Returns `text` broken at spaces into lines of at most `width` columns. What stands between backticks stays whole. */
 export function wrap(text: string, width: number | undefined, indent = ""): string[] {
   if (width === undefined) return [text];
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(OUTER_SPACE)) {
-    const longer = line === "" ? word : `${line} ${word}`;
-    if (line !== "" && textWidth(longer) > width) {
-      lines.push(line);
-      line = indent + word;
-    } else line = longer;
+  const start = text.length - text.trimStart().length;
+  const [head = "", ...words] = text.slice(start).split(OUTER_SPACE);
+  const lines = [" ".repeat(start) + head];
+  for (const word of words) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (textWidth(longer) > width) lines.push(indent + word);
+    else lines[lines.length - 1] = longer;
   }
-  return [...lines, line];
+  return lines;
 }
 
 /** Returns lines of "label  value"; a value too long for its line goes on below itself, or below its label. */

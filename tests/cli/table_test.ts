@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { cut, pad, renderTable, textWidth, wrap } from "../../cli/table.ts";
+import { cut, factLines, pad, renderTable, textWidth, wrap } from "../../cli/table.ts";
 
 const COLUMNS = [
   { title: "NAME", isFlexible: true },
@@ -85,6 +85,15 @@ Deno.test("cut, pad: keep to the width", () => {
 Deno.test("wrap: breaks at spaces and keeps words whole", () => {
   assert.deepEqual(wrap("one two three", 8), ["one two", "three"]);
   assert.deepEqual(wrap("one two three", 8, "  "), ["one two", "  three"]);
+  assert.deepEqual(wrap("    one two three", 11, "    "), ["    one two", "    three"]);
+  assert.deepEqual(wrap("one `two three` four", 8), ["one", "`two three`", "four"]);
   assert.deepEqual(wrap("incomprehensible", 5), ["incomprehensible"]);
   assert.deepEqual(wrap("one two", undefined), ["one two"]);
+});
+
+Deno.test("factLines: align values, break them below themselves, and put long words below their labels", () => {
+  const facts = [["A", "one two three"], ["Long", "x"]] as const;
+  assert.deepEqual(factLines(facts, undefined), ["A     one two three", "Long  x"]);
+  assert.deepEqual(factLines(facts, 14), ["A     one two", "      three", "Long  x"]);
+  assert.deepEqual(factLines([["Id", "0123456789"]], 12), ["Id", "  0123456789"]);
 });
