@@ -2,6 +2,7 @@
 
 import { EXIT_OK } from "./exit.ts";
 import type { CliContext, Running } from "./context.ts";
+import { leaveInterruptedLine } from "./unwanted.ts";
 
 /** Exit code after a second signal, when there was no time to tidy up: 128 + SIGINT, as shells count. */
 const EXIT_AT_ONCE = 130;
@@ -31,6 +32,7 @@ export async function runForeground(
   };
   // From the first moment on, so that no signal takes its default action and leaves things behind.
   const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], (name) => {
+    if (name === "SIGINT") leaveInterruptedLine(context.stderr);
     if (name === "SIGHUP") running?.reset?.();
     else if (stopping) context.signals.exit(EXIT_AT_ONCE);
     // A failure to stop shows in `done`.

@@ -1,6 +1,6 @@
 /** The end of what would go on for ever: Ctrl+C, or nobody reads it any more. */
 
-import type { CliContext, SignalName } from "./context.ts";
+import type { CliContext, SignalName, Stream } from "./context.ts";
 
 /** Signals that end a command which only shows something. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const satisfies readonly SignalName[];
@@ -9,8 +9,7 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const satisfies readonly Sign
 export function whenUnwanted({ signals, stdout, stderr }: CliContext, stop: () => void): () => void {
   let isOver = false;
   const unlisten = signals.listen(SIGNALS, (name) => {
-    // The terminal has written "^C" where the next line is to begin.
-    if (name === "SIGINT" && stderr.isTerminal) stderr.write("\n");
+    if (name === "SIGINT") leaveInterruptedLine(stderr);
     stop();
   });
   stdout.untilClosed?.().then(() => isOver || stop());
@@ -18,4 +17,9 @@ export function whenUnwanted({ signals, stdout, stderr }: CliContext, stop: () =
     isOver = true;
     unlisten();
   };
+}
+
+/** Begins a new line where the terminal has written "^C". */
+export function leaveInterruptedLine(stderr: Stream): void {
+  if (stderr.isTerminal) stderr.write("\n");
 }
