@@ -84,8 +84,9 @@ async function* endpointsOf(paths: Paths, authority: "read" | "change"): AsyncGe
 /** Returns the endpoint that the descriptor at `path` tells, or nothing. */
 async function tcpEndpoint(path: string): Promise<(Endpoint | "denied")[]> {
   try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_DESCRIPTOR_BYTES) return [];
+    const { isFile, size } = await Deno.stat(path);
+    // Opening a pipe would wait for somebody who writes.
+    if (!isFile || size > MAX_DESCRIPTOR_BYTES) return [];
     const { port, token } = JSON.parse(await Deno.readTextFile(path)) as { port?: unknown; token?: unknown };
     const isPort = typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536;
     if (!isPort || typeof token !== "string" || !/^[\w-]{16,256}$/.test(token)) return [];

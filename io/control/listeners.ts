@@ -22,7 +22,6 @@ export type Transport = "unix" | "tcp";
 
 const OWNER_ONLY = 0o600;
 const OWNER_AND_GROUP = 0o660;
-const OTHERS_WRITE = 0o022;
 
 /**
  * Opens the ways in. The owner's always; the readers' only where `readersGroup` (a group id) is a group of this machine:
@@ -34,7 +33,7 @@ export function openEntrances(
   readersGroup: number | undefined,
   log: Log,
 ): Entrance[] {
-  takeFolder(paths.runtime);
+  makeRuntimeFolder(paths.runtime);
   if (transport === "tcp") return [openTcp(paths, readersGroup, log)];
   const entrances = [openSocket(paths.controlSocket, "change")];
   if (readersGroup !== undefined) {
@@ -132,20 +131,6 @@ function writeDescriptor(path: string, port: number, token: string, group?: numb
 
 function makeToken(): string {
   return crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: "base64url", omitPadding: true });
-}
-
-function takeFolder(path: string): void {
-  try {
-    if (makeRuntimeFolder(path)) return;
-    const { mode } = Deno.statSync(path);
-    if (mode === null || (mode & OTHERS_WRITE) === 0) return;
-  } catch (cause) {
-    throw openFault(path, cause);
-  }
-  // Not set right here: it may be a folder that others use, such as /tmp.
-  throw new Fault("privilege", `Cannot keep sockets in "${path}": others may write to it`, {
-    next: `Choose another folder by FZ_RUNTIME_DIR, or: chmod go-w "${path}"`,
-  });
 }
 
 function removeFile(path: string): void {

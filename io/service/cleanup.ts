@@ -9,6 +9,7 @@ import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { isSentinelAddress } from "../../lib/dns/sentinels.ts";
 import { undoLeftovers, type Undone } from "../leftovers.ts";
 import { pathContext } from "../path_context.ts";
+import { runtimeFolderFault } from "../runtime_folder.ts";
 import { otherClientFault } from "../tun_holder.ts";
 import { takeLock } from "./lock.ts";
 import { readSessionTrace } from "./session_file.ts";
@@ -28,10 +29,7 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
   if (trace.type === "alive") throw stillRuns(`the session (pid ${trace.record.pid}) runs`);
   const lock = await takeLock(paths.lock).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "no folder" as const;
-    throw new Fault("privilege", `Cannot clean up in "${paths.runtime}"`, {
-      cause: error,
-      next: "Run the command with sudo.",
-    });
+    throw runtimeFolderFault(paths.runtime, error);
   });
   if (lock === undefined) throw stillRuns("a session runs");
   try {

@@ -8,6 +8,8 @@ import { faultOf, problemOf } from "../control/problem.ts";
 
 const ExitRecord = v.object({ schema: v.literal(1), pid: v.number(), time: v.string(), problem: Problem });
 
+const MAX_BYTES = 65_536;
+
 /** Writes that this process failed with `error`. A folder that cannot be written to is no second failure. */
 export async function writeExitFile({ exitFile }: Pick<Paths, "exitFile">, error: unknown): Promise<void> {
   const record: v.InferOutput<typeof ExitRecord> = {
@@ -31,6 +33,8 @@ export async function readExitFile(
   pid: number,
 ): Promise<Fault | undefined> {
   try {
+    const { isFile, size } = await Deno.stat(exitFile);
+    if (!isFile || size > MAX_BYTES) return undefined;
     const result = v.safeParse(ExitRecord, JSON.parse(await Deno.readTextFile(exitFile)));
     return result.success && result.output.pid === pid ? faultOf(result.output.problem) : undefined;
   } catch {

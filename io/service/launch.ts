@@ -9,7 +9,7 @@ import { DEFAULT_PROFILE, type Paths, pathsOf } from "../../lib/control/paths.ts
 import { findEndpoint } from "../control/endpoint.ts";
 import { pathContext } from "../path_context.ts";
 import { selfCommand } from "../self_command.ts";
-import { makeRuntimeFolder } from "../runtime_folder.ts";
+import { makeRuntimeFolder, runtimeFolderFault } from "../runtime_folder.ts";
 import { readExitFile } from "./exit_file.ts";
 import { takeLock } from "./lock.ts";
 import { processStart } from "./process.ts";
@@ -81,10 +81,7 @@ async function prepare(paths: Paths) {
     const lock = await takeLock(paths.upLock, LOCK_PATIENCE_MS);
     if (lock !== undefined) return lock;
   } catch (cause) {
-    throw new Fault("privilege", `Cannot use the runtime folder "${paths.runtime}"`, {
-      cause,
-      next: "Run the command with sudo.",
-    });
+    throw runtimeFolderFault(paths.runtime, cause);
   }
   throw new Fault("timeout", "Cannot start a session: another `fz up` is starting one and does not end");
 }

@@ -13,7 +13,7 @@ import { openEvents } from "../events.ts";
 import { type HealthServer, serveHealth } from "../health.ts";
 import type { RunningRole } from "../lifetime.ts";
 import { pathContext } from "../path_context.ts";
-import { makeRuntimeFolder } from "../runtime_folder.ts";
+import { makeRuntimeFolder, runtimeFolderFault } from "../runtime_folder.ts";
 import { undoAll } from "./cleanup.ts";
 import { removeExitFile, writeExitFile } from "./exit_file.ts";
 import { healthDocument } from "./documents.ts";
@@ -82,7 +82,7 @@ async function serve(
     if (config.listen !== undefined) servers.push(listen(config.listen, service));
     await service.start(config.token);
     // Who can be asked has begun: what kept a session from starting is told by its end.
-    if (place !== undefined) servers.push(...await openControl(place.paths, service, log));
+    if (place !== undefined) servers.push(...await openControl(place.paths, service, config, log));
   } catch (error) {
     await service.stop();
     await close();
@@ -110,11 +110,12 @@ async function serve(
   };
 }
 
-/** A tunnel that cannot be asked is better than none. */
-async function openControl(paths: Paths, service: Service, log: Log) {
+/** A tunnel that cannot be asked is better than none, but not in the background. */
+async function openControl(paths: Paths, service: Service, config: SessionConfig, log: Log) {
   try {
     return [await serveControl({ paths, handlers: serviceHandlers(service), log })];
   } catch (error) {
+    if (config.waitsForCredential) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     log.warn("cannot be asked or steered: the control API cannot be served", { reason });
     return [];
@@ -139,7 +140,8 @@ interface Place {
 
 /**
  * Takes the runtime folder and undoes what a killed session left. Undefined where there cannot be such a folder: a
- * container that is read-only, a user who has none. Throws a Fault ("tun") if another session has it.
+ * container that is read-only, a user who has none; in the background that is a Fault ("privilege"). Throws a Fault
+ * ("tun") if another session has it.
  */
 async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise<Place | undefined> {
   let lock: Lock | undefined;
@@ -147,11 +149,9 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
     makeRuntimeFolder(paths.runtime);
     lock = await takeLock(paths.lock, LOCK_PATIENCE_MS);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log.warn("cannot be asked or steered: the runtime folder cannot be used", {
-      folder: paths.runtime,
-      reason,
-    });
+    const fault = runtimeFolderFault(paths.runtime, error);
+    if (config.waitsForCredential) throw fault;
+    log.warn("cannot be asked or steered", { reason: fault.message });
     return undefined;
   }
   if (lock === undefined) throw await anotherRuns(paths);
