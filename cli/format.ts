@@ -42,6 +42,11 @@ export function formatAgo(ms: number): string {
   return ms < 1000 ? "just now" : `${formatSpan(ms)} ago`;
 }
 
+/** Returns `text` with a capital at its beginning. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** Returns "1 resource", "3 resources". */
 export function formatCount(count: number, noun: string, plural = `${noun}s`): string {
   return `${count} ${count === 1 ? noun : plural}`;

@@ -5,7 +5,7 @@ import { message } from "@optique/core/message";
 import type { CleanupReport } from "../../lib/control/config.ts";
 import { defineCommand } from "../command.ts";
 import { EXIT_OK } from "../exit.ts";
-import { formatCount } from "../format.ts";
+import { capitalised, formatCount } from "../format.ts";
 import { plainFlag } from "../options.ts";
 import { printJson, printText } from "../output.ts";
 
@@ -22,7 +22,7 @@ Refuses while a session runs. The next session does the same at its start.`,
     if (json) printJson(context, { ...report });
     else {
       const text = isNothing(report) ? "Nothing to clean up" : describeCleanup(report);
-      printText(context.stdout, text.charAt(0).toUpperCase() + text.slice(1));
+      printText(context.stdout, capitalised(text));
     }
     return EXIT_OK;
   },

@@ -9,6 +9,7 @@ import type { ServiceRequest, ServiceStatus } from "../../lib/control/service/se
 import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
+import { capitalised } from "../format.ts";
 import { plainFlag } from "../options.ts";
 import { printFacts, printJson } from "../output.ts";
 import { sessionSettings, type SettingOptions, settingOptions } from "../session_options.ts";
@@ -157,5 +158,5 @@ function document(status: ServiceStatus): Record<string, unknown> {
 }
 
 function printLines(context: CliContext, lines: readonly string[], ifNone: string): void {
-  for (const line of lines.length === 0 ? [ifNone] : lines) context.stdout.write(`${line}\n`);
+  for (const line of lines.length === 0 ? [ifNone] : lines) context.stdout.write(`${capitalised(line)}\n`);
 }

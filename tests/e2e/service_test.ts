@@ -28,7 +28,7 @@ Deno.test(
     await check("install: written, enabled, and a second time nothing", async () => {
       const { code, stdout, stderr } = await fz("service", "install");
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /wrote \/etc\/systemd\/system\/fz\.service/);
+      assert.match(stdout, /Wrote \/etc\/systemd\/system\/fz\.service/);
       assert.match(stderr, /fz sign-in/);
       assert.equal(await systemd.property("UnitFileState"), "enabled");
       assert.match((await fz("service", "install")).stdout, /as it should be/);
