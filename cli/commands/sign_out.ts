@@ -13,6 +13,7 @@ import { printNote, printText, printWarning } from "../output.ts";
 import { findSession, stopSession } from "../own_session.ts";
 import { withProgress } from "../busy.ts";
 import { type SessionSettings, sessionSettings, settingOptions } from "../session_options.ts";
+import { wrap } from "../table.ts";
 import { checkToken, takeVariable } from "../token.ts";
 import { printable } from "../../lib/base/text.ts";
 
@@ -60,7 +61,7 @@ removes the token from this machine. Asks before; --force does not.`,
 async function isWanted(
   who: string,
   { profile }: SessionSettings,
-  { prompt }: CliContext,
+  { prompt, stderr }: CliContext,
 ): Promise<boolean> {
   if (!prompt.isPossible) {
     throw new Fault("usage", "Cannot ask whether to sign out: there is no terminal", {
@@ -68,7 +69,8 @@ async function isWanted(
     });
   }
   const what = profile.name === "default" ? "" : `, profile ${profile.name}`;
-  return await prompt.confirm(`You are signed in${printable(who)}${what}. Sign out?`);
+  const question = wrap(`You are signed in${printable(who)}${what}. Sign out?`, stderr.columns);
+  return await prompt.confirm(question.join("\n"));
 }
 
 /** A file that cannot be used as a token can still be removed. */
