@@ -5,7 +5,7 @@ set -eu
 
 DENO_VERSION=2.9.6
 PRODUCT_PACKAGES="iproute2 nftables curl ca-certificates libgcrypt20"
-DEV_PACKAGES="jq coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd chromium chromium-driver"
+DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd chromium chromium-driver"
 
 usage() {
   cat <<TEXT
