@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { textWidth } from "../../cli/table.ts";
-import type { Network, NetworkOptions } from "./support/network.ts";
+import type { NetworkOptions } from "./support/network.ts";
 import { eventually, onNetwork } from "./support/on_network.ts";
 import { TOKENS } from "./support/seed.ts";
 import { Shell } from "./support/shell.ts";

@@ -88,11 +88,11 @@ Deno.test("fz sign-out: asks at a terminal, and a no changes nothing", () =>
     });
     await terminal.shows(/You are signed in.*\[y\/N\]$/m);
     await terminal.press("Enter");
-    await terminal.shows(/Nothing was changed\.\nexit=0\nrestored/);
+    await terminal.shows(/Nothing was changed\.?\nexit=0\nrestored/);
     assert.equal(await Deno.readTextFile(`${folder}/profiles/default.token`), `${TOKEN}\n`);
     await terminal.shows(/restored[^]*\[y\/N\]$/m);
     await terminal.press("y", "Enter");
-    await terminal.shows(/Signed out\.[^]*exit=0/);
+    await terminal.shows(/Signed out\.?[^]*exit=0/);
     await assert.rejects(Deno.stat(`${folder}/profiles/default.token`), Deno.errors.NotFound);
   }));
 
