@@ -53,8 +53,10 @@ export function expand(suggestions: readonly Suggestion[], facts: CompletionFact
  * arguments of a process never hold the character that marks them.
  */
 function known(metavar: "RESOURCE" | "PROFILE" | "INTERFACE", kind: FactKind): ValueParser<"sync", string> {
+  const base = string({ metavar });
   return {
-    ...string({ metavar }),
+    ...base,
+    parse: (input) => input === "" ? { success: false, error: message`It is empty.` } : base.parse(input),
     *suggest(prefix) {
       yield { kind: "literal", text: `${MARK}${kind}${MARK}${prefix}` };
     },

@@ -170,13 +170,13 @@ function print(report: BundleReport, keepsNames: boolean, json: boolean, context
   if (missing.some(({ name }) => name === "session/status.json")) {
     printWarning(
       context,
-      "No session answered: the archive holds what this machine and the last session left.",
+      "No session answered: the archive holds what this machine and the last session left",
     );
   }
   if (keepsNames) {
     printWarning(
       context,
-      "Names and addresses are in it as they are: give it only to those who may know them.",
+      "Names and addresses are in it as they are: give it only to those who may know them",
     );
   }
   context.stderr.write(

@@ -239,14 +239,14 @@ async function revive(
     return say("A session of another user runs on this machine; it goes on with its own token.");
   }
   if (originOf(found.status.portal.url) !== originOf(settings.apiUrl)) {
-    printWarning(context, "the running session is connected to another portal and goes on as it is");
+    printWarning(context, "The running session is connected to another portal and goes on as it is");
     return say("Next: `fz down`, then `fz up`.");
   }
   try {
     await found.control.ask("credential", { token });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    printWarning(context, `the token is kept, but the running session did not take it: ${error.message}`);
+    printWarning(context, `The token is kept, but the running session did not take it: ${error.message}`);
     return say("Next: `fz down`, then `fz up`.");
   }
   say("The running session goes on with it. `fz status` shows how.");

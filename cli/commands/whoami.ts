@@ -53,7 +53,7 @@ if nobody is signed in or the portal takes the token no more, with 4 if the sign
       print(identity, device, found, profile.name, now, context);
     }
     const left = nearExpiry(identity, now);
-    if (left !== undefined) printWarning(context, `the sign-in ends in ${left}; \`fz sign-in\` renews it`);
+    if (left !== undefined) printWarning(context, `The sign-in ends in ${left}; \`fz sign-in\` renews it`);
     return EXIT_OK;
   },
 });

@@ -248,7 +248,7 @@ Deno.test("whoami: believes the portal, warns of a near end, and says what nobod
     credentials: { ask: () => Promise.resolve({ ...ADA, expiresAt }) },
   });
   assert.equal(await run(["whoami", "--json"], near.context), 0);
-  assert.match(near.context.written.stderr, /the sign-in ends in 1 h .*; `fz sign-in` renews it/);
+  assert.match(near.context.written.stderr, /The sign-in ends in 1 h .*; `fz sign-in` renews it/);
   const document = JSON.parse(near.context.written.stdout);
   assert.equal(document.expiresAt, expiresAt);
   assert.deepEqual(document.token, { type: "file", path: PATH });

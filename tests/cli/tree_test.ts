@@ -59,6 +59,7 @@ Deno.test("run: at every level an unknown word brings the nearest known one, and
     /Unknown option "--api-url"\n {4}Set it with `fz config set api-url VALUE` first/,
   );
   assert.match((await said(["ping"])).stderr, /^fz: RESOURCE is missing\n/);
+  assert.match((await said(["explain", ""])).stderr, /^fz: RESOURCE: It is empty\n/);
   assert.match((await said(["resource", "enable"])).stderr, /^fz: RESOURCE is missing\n/);
   for (const [args, message, next] of table) {
     await t.step(args.join(" "), async () => {

@@ -97,7 +97,7 @@ async function showKept(
   if (options.follow) throw fault;
   const kept = await context.host.keptLog({ last, ...(level === undefined ? {} : { level }) });
   if (kept === undefined) throw fault;
-  printWarning(context, `No session runs: this is what the last one left in "${kept.path}".`);
+  printWarning(context, `No session runs: this is what the last one left in "${kept.path}"`);
   kept.records.forEach(printer(options, context));
   return EXIT_OK;
 }
