@@ -235,6 +235,18 @@ Deno.test("status --watch: shows the session that takes the place of one that we
   assert.equal(await code, 0);
 });
 
+Deno.test("status --watch: writes lines at a terminal that cannot be drawn on", async () => {
+  let count = 0;
+  const next = () => {
+    if (count++ === 0) return STATUS;
+    throw new Fault("not-running", "The session was killed");
+  };
+  const host = { control: () => Promise.resolve(fakeControl(next)) };
+  const context = fakeContext({ host, isTerminal: true, env: { TERM: "dumb" } });
+  assert.equal(await run(["status", "--watch"], context), 12);
+  assert.match(context.written.stdout, /^[\dT:.-]+Z Connected as [^\n]*\n$/);
+});
+
 Deno.test("status --watch --check: is told as wrong usage", async () => {
   const context = fakeContext();
   assert.equal(await run(["status", "--watch", "--check", "live"], context), 2);
