@@ -5,6 +5,7 @@ import { commandLine, message } from "@optique/core/message";
 import { Fault } from "../../lib/base/fault.ts";
 import { diagnose, type DoctorQuestion, type Finding, worst } from "../../lib/control/doctor.ts";
 import { SETTINGS } from "../../lib/control/settings.ts";
+import { withProgress } from "../busy.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
@@ -35,7 +36,8 @@ Exits with 0 if a session can work, otherwise with the code of the first problem
       json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
     }),
   async run({ json, ...options }, context) {
-    const findings = diagnose(await context.host.doctorFacts(await question(context, options)));
+    const look = async () => await context.host.doctorFacts(await question(context, options));
+    const findings = diagnose(await withProgress(context, "looking at this machine", look));
     const code = worst(findings);
     if (json) printJson(context, { ok: code === undefined, findings });
     else printFindings(context, findings);

@@ -12,6 +12,7 @@ import {
   type NetcheckReport,
   type PortalFacts,
 } from "../../lib/control/netcheck.ts";
+import { withProgress } from "../busy.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
@@ -42,17 +43,13 @@ them with the stored credential. Exits with 5 if no connection can be made.`,
       if (error instanceof Fault) return undefined;
       throw error;
     });
-    const abort = new AbortController();
-    const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => abort.abort());
-    try {
-      const facts = await context.host.netcheck({ apiUrl, token: found?.token, name, id }, abort.signal);
-      const report = judgeNetwork(facts);
-      if (json) printJson(context, netcheckDocumentOf(facts, report));
-      else print(facts, report, context);
-      return report.problem === undefined ? EXIT_OK : exitCodeOf(new Fault(report.problem, ""));
-    } finally {
-      unlisten();
-    }
+    const request = { apiUrl, token: found?.token, name, id };
+    const measure = () => context.host.netcheck(request, new AbortController().signal);
+    const facts = await withProgress(context, "measuring the way to the portal and the relays", measure);
+    const report = judgeNetwork(facts);
+    if (json) printJson(context, netcheckDocumentOf(facts, report));
+    else print(facts, report, context);
+    return report.problem === undefined ? EXIT_OK : exitCodeOf(new Fault(report.problem, ""));
   },
 });
 

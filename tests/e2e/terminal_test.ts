@@ -132,6 +132,8 @@ Deno.test(
           /\^C\n[^]*^exact: \d+ probes, \d+ replies, \d+% lost\nround trip: /m,
         ],
         ["fz wait --timeout 60s nothing", /"nothing".*waiting/, 130, /^$/],
+        ["FIREZONE_API_URL=ws://198.18.1.99:8081/ fz netcheck", /measuring the way/, 130, /^$/],
+        ["FIREZONE_API_URL=ws://198.18.1.99:8081/ fz doctor", /looking at this machine/, 130, /^$/],
         ["fz watch", /is connected$/m, 0, /^\d\d:\d\d:\d\d {2}The session is connected\n\^C\n$/],
         ["fz log -f", /connected to gateway/, 0, /\^C\n$/],
         [`fz capture -o ${file}`, /^Capturing/m, 0, /^\^C\n\d+ packets?, [\d.]+ \w+ in "\/run\/x\.pcapng"$/m],
