@@ -15,7 +15,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK } from "../exit.ts";
 import { formatBytes, formatCount } from "../format.ts";
 import { DURATION, FILE, plainFlag } from "../options.ts";
-import { describeError, printJson, printWarning } from "../output.ts";
+import { describeError, printJson, printText, printWarning } from "../output.ts";
 import { profileOption, type SessionSettings, sessionSettings } from "../session_options.ts";
 
 const DEFAULT_RECORDS = 2000;
@@ -164,9 +164,8 @@ function print(report: BundleReport, keepsNames: boolean, json: boolean, context
   if (json) return printJson(context, { path, size, files, replaced, missing, redacted: !keepsNames });
   context.stdout.write(`${path}\n`);
   const count = Object.values(replaced).reduce((sum, one) => sum + one, 0);
-  context.stderr.write(
-    `${formatCount(files.length, "file")}, ${formatBytes(size)}; ${count} private things replaced\n`,
-  );
+  const content = `${formatCount(files.length, "file")}, ${formatBytes(size)}`;
+  printText(context.stderr, `${content}; ${count} private things replaced`);
   if (missing.some(({ name }) => name === "session/status.json")) {
     printWarning(
       context,
@@ -179,7 +178,8 @@ function print(report: BundleReport, keepsNames: boolean, json: boolean, context
       "Names and addresses are in it as they are: give it only to those who may know them",
     );
   }
-  context.stderr.write(
-    `Before you share it, look through it: tar xzOf ${JSON.stringify(path)} | less\n`,
+  printText(
+    context.stderr,
+    `Before you share it, look through it: \`tar xzOf ${JSON.stringify(path)} | less\``,
   );
 }
