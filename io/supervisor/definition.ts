@@ -14,7 +14,7 @@ export async function serviceOptions(request: ServiceRequest): Promise<ServiceOp
     ...request,
     dnsControl: request.dnsControl ?? await (await thisPlatform()).detectDnsControl(),
     program: words,
-    environment: words.length === 1 ? {} : { DENO_DIR: cacheFolder() },
+    environment: words.length === 1 ? {} : { DENO_DIR: cacheFolder(), DENO_NO_UPDATE_CHECK: "1" },
     readersGroup: await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined,
   };
 }
