@@ -29,7 +29,10 @@ Deno.test("fz bundle: prints the path, and on standard error what to check befor
   assert.equal(context.written.stdout, "fz-bundle.tar.gz\n");
   assert.match(context.written.stderr, /1 file, 4\.0 KiB; 5 private things replaced/);
   assert.match(context.written.stderr, /No session answered/);
-  assert.match(context.written.stderr, /Before you share it, look through it: `tar xzOf "fz-bundle\.tar\.gz" \| less`/);
+  assert.match(
+    context.written.stderr,
+    /Before you share it, look through it: `tar xzOf "fz-bundle\.tar\.gz" \| less`/,
+  );
   const { documents, ...request } = asked[0]!;
   assert.deepEqual([request.path, request.logRecords, request.duration, request.redact, request.overwrite], [
     "x.tgz",

@@ -218,8 +218,8 @@ Deno.test("fz up: tells why the session ended", async () => {
 Deno.test("fz up: tells why a session ended that it has just started", async () => {
   const lost = {
     ask: () => Promise.reject(new Fault("not-running", "Lost the session")),
-    async *lines() {
-      await Promise.reject(new Fault("not-running", "Lost the session"));
+    lines: () => {
+      throw new Fault("not-running", "Lost the session");
     },
   } as unknown as Control;
   const pids: number[] = [];
