@@ -131,6 +131,11 @@ export async function telling<T>(what: string, action: () => Promise<T>): Promis
     const reason = error instanceof Error
       ? error.message.replace(/ \(os error \d+\).*$/s, "")
       : String(error);
+    if (isFull(error)) {
+      throw new Fault("unexpected", `${what}: no space is left on the device`, {
+        next: "Make room there. What was written before is untouched.",
+      });
+    }
     const options = { next: nextStep(error) };
     if (isRefusal(error)) throw new Fault("privilege", `${what}: ${reason}`, options);
     throw new Fault("unexpected", `${what}: ${reason}`, { cause: error });
@@ -140,6 +145,10 @@ export async function telling<T>(what: string, action: () => Promise<T>): Promis
 function isRefusal(error: unknown): boolean {
   return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
     isReadOnly(error);
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 function isReadOnly(error: unknown): boolean {

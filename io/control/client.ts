@@ -10,7 +10,7 @@ import type { Control } from "../../lib/control/control.ts";
 import type { PathContext, Paths } from "../../lib/control/paths.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import { pathContext } from "../path_context.ts";
-import { findEndpoint } from "./endpoint.ts";
+import { findEndpoint, StuckFault } from "./endpoint.ts";
 import { Exchange, lostFault } from "./exchange.ts";
 
 /** Whose session is meant, and how patient the client is. */
@@ -38,6 +38,7 @@ export async function connectControl(
     try {
       return await Exchange.open(endpoint, ROUTES[name], request, patience);
     } catch (error) {
+      if (error instanceof StuckFault) throw await error.named(endpoint.paths);
       // Found a moment ago, so it has just gone.
       throw error instanceof Fault ? error : lostFault(error);
     }

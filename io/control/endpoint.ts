@@ -10,8 +10,8 @@ import type { Connection } from "./byte_stream.ts";
 
 /** A place where a session answers. */
 export type Endpoint =
-  | { readonly type: "unix"; readonly path: string }
-  | { readonly type: "tcp"; readonly port: number; readonly token: string };
+  | { readonly type: "unix"; readonly path: string; readonly paths: Paths }
+  | { readonly type: "tcp"; readonly port: number; readonly token: string; readonly paths: Paths };
 
 /** How long a session that lives may take to accept a connection. */
 const CONNECT_MS = 3000;
@@ -54,7 +54,7 @@ export async function dial(endpoint: Endpoint): Promise<Connection> {
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       dialled.then((connection) => connection.close(), () => {});
-      reject(stuckFault("accept a connection", CONNECT_MS));
+      reject(new StuckFault(`accept a connection within ${CONNECT_MS / 1000} s`));
     }, CONNECT_MS);
   });
   try {
@@ -64,25 +64,41 @@ export async function dial(endpoint: Endpoint): Promise<Connection> {
   }
 }
 
-/** Returns the `Fault` for a session that lives and does not do its part. */
-export function stuckFault(what: string, ms: number): Fault {
-  return new Fault("timeout", `Cannot ask the session: it did not ${what} within ${ms / 1000} s`, {
-    next:
-      "It may be overloaded or stopped by a debugger or SIGSTOP; end it and start it again if it stays so.",
-  });
+/** A session that lives and does not do its part in time. */
+export class StuckFault extends Fault {
+  readonly #what: string;
+
+  constructor(what: string, pid?: number) {
+    const end = pid === undefined ? "end it" : `end it with "kill -9 ${pid}", then \`fz cleanup\``;
+    super(
+      "timeout",
+      `Cannot ask the session${pid === undefined ? "" : ` (pid ${pid})`}: it did not ${what}`,
+      {
+        next: `It may be overloaded, or stopped by a debugger or SIGSTOP; if it stays so, ${end}.`,
+      },
+    );
+    this.#what = what;
+  }
+
+  /** Returns the same with the process id of the session at `paths`, where it is known. */
+  async named(paths: Paths): Promise<StuckFault> {
+    const { readSessionTrace } = await import("../service/session_file.ts");
+    const trace = await readSessionTrace(paths);
+    return trace.type === "alive" ? new StuckFault(this.#what, trace.record.pid) : this;
+  }
 }
 
 async function* endpointsOf(paths: Paths, authority: "read" | "change"): AsyncGenerator<Endpoint | "denied"> {
   if (Deno.build.os !== "windows") {
-    yield { type: "unix", path: paths.controlSocket };
-    if (authority === "read") yield { type: "unix", path: paths.readSocket };
+    yield { type: "unix", path: paths.controlSocket, paths };
+    if (authority === "read") yield { type: "unix", path: paths.readSocket, paths };
   }
-  yield* await tcpEndpoint(paths.controlFile);
-  if (authority === "read") yield* await tcpEndpoint(paths.controlReadFile);
+  yield* await tcpEndpoint(paths.controlFile, paths);
+  if (authority === "read") yield* await tcpEndpoint(paths.controlReadFile, paths);
 }
 
 /** Returns the endpoint that the descriptor at `path` tells, or nothing. */
-async function tcpEndpoint(path: string): Promise<(Endpoint | "denied")[]> {
+async function tcpEndpoint(path: string, paths: Paths): Promise<(Endpoint | "denied")[]> {
   try {
     const { isFile, size } = await Deno.stat(path);
     // Opening a pipe would wait for somebody who writes.
@@ -90,7 +106,7 @@ async function tcpEndpoint(path: string): Promise<(Endpoint | "denied")[]> {
     const { port, token } = JSON.parse(await Deno.readTextFile(path)) as { port?: unknown; token?: unknown };
     const isPort = typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536;
     if (!isPort || typeof token !== "string" || !/^[\w-]{16,256}$/.test(token)) return [];
-    return [{ type: "tcp", port, token }];
+    return [{ type: "tcp", port, token, paths }];
   } catch (error) {
     // Torn or alien text is no descriptor: nobody who lives wrote it.
     return isDenied(error) ? ["denied"] : [];

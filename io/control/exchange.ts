@@ -7,7 +7,7 @@ import { Problem, type Route } from "../../lib/control/api.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import { answerFraming, decodeAnswerHead, encodeHead, type Framing } from "../../lib/wire/http.ts";
 import { BodyError, ByteStream, type Connection, writeAll } from "./byte_stream.ts";
-import { dial, type Endpoint, stuckFault } from "./endpoint.ts";
+import { dial, type Endpoint, StuckFault } from "./endpoint.ts";
 import { faultOf, PROBLEM_TRAILER } from "./problem.ts";
 
 /** Longest document, and longest line of a stream: a status with ten thousand resources has about five million. */
@@ -162,7 +162,7 @@ async function within<T>(ms: number, work: Promise<T>, giveUp: () => void): Prom
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(stuckFault("answer", ms));
+      reject(new StuckFault(`answer within ${ms / 1000} s`));
       giveUp();
     }, ms);
   });

@@ -12,6 +12,7 @@ import { pathContext } from "../path_context.ts";
 import { runtimeFolderFault } from "../runtime_folder.ts";
 import { otherClientFault } from "../tun_holder.ts";
 import { takeLock } from "./lock.ts";
+import { describeLockHolder } from "./lock_holder.ts";
 import { readSessionTrace } from "./session_file.ts";
 import { sleep } from "./sleep.ts";
 
@@ -31,7 +32,10 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
     if (error instanceof Deno.errors.NotFound) return "no folder" as const;
     throw runtimeFolderFault(paths.runtime, error);
   });
-  if (lock === undefined) throw stillRuns("a session runs");
+  if (lock === undefined) {
+    const { who, next } = describeLockHolder(paths.lock);
+    throw new Fault("tun", `Cannot clean up: ${who} holds "${paths.lock}"`, { next });
+  }
   try {
     const undone = await undoAll(log).catch((error) => {
       if (error instanceof Fault && error.code === "tun") return error;

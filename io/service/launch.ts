@@ -12,6 +12,7 @@ import { selfCommand } from "../self_command.ts";
 import { makeRuntimeFolder, runtimeFolderFault } from "../runtime_folder.ts";
 import { readExitFile } from "./exit_file.ts";
 import { takeLock } from "./lock.ts";
+import { describeLockHolder } from "./lock_holder.ts";
 import { processStart } from "./process.ts";
 import { readSessionTrace } from "./session_file.ts";
 import { sleep } from "./sleep.ts";
@@ -36,7 +37,9 @@ export async function launch(config: LaunchConfig): Promise<Launched> {
   const lock = await prepare(paths);
   try {
     if (await isOccupied(paths)) {
-      await untilItAnswers(paths, () => isOccupied(paths));
+      await untilItAnswers(paths, () => isOccupied(paths)).catch(async (error) => {
+        throw await whyOccupied(paths) ?? error;
+      });
       return { how: "found", pid: undefined };
     }
     const isUsual = context.env("FZ_RUNTIME_DIR") === undefined && config.profile === DEFAULT_PROFILE;
@@ -83,7 +86,9 @@ async function prepare(paths: Paths) {
   } catch (cause) {
     throw runtimeFolderFault(paths.runtime, cause);
   }
-  throw new Fault("timeout", "Cannot start a session: another `fz up` is starting one and does not end");
+  const { who, next } = describeLockHolder(paths.upLock);
+  const message = `Cannot start a session: another \`fz up\` (${who}) is starting one and does not end`;
+  throw new Fault("timeout", message, { next });
 }
 
 /** Whether a session holds the folder, or is about to. */
@@ -92,6 +97,13 @@ async function isOccupied(paths: Paths): Promise<boolean> {
   const lock = await takeLock(paths.lock);
   lock?.release();
   return lock === undefined;
+}
+
+/** Returns the Fault for a lock that somebody holds who is no session that is known. */
+async function whyOccupied(paths: Paths): Promise<Fault | undefined> {
+  if ((await readSessionTrace(paths)).type === "alive" || !await isOccupied(paths)) return undefined;
+  const { who, next } = describeLockHolder(paths.lock);
+  return new Fault("timeout", `Cannot start a session: ${who} holds "${paths.lock}"`, { next });
 }
 
 async function hasUnit(): Promise<boolean> {

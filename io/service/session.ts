@@ -19,6 +19,7 @@ import { removeExitFile, writeExitFile } from "./exit_file.ts";
 import { healthDocument } from "./documents.ts";
 import { serviceHandlers } from "./handlers.ts";
 import { type Lock, takeLock } from "./lock.ts";
+import { describeLockHolder } from "./lock_holder.ts";
 import { type Notices, openNotices, stateLine } from "./notices.ts";
 import { Service } from "./service.ts";
 import { readWishes, wishesFile, writeWishes } from "./wishes.ts";
@@ -180,8 +181,11 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
 
 async function anotherRuns(paths: Paths): Promise<Fault> {
   const trace = await readSessionTrace(paths);
-  const pid = trace.type === "alive" ? ` (pid ${trace.record.pid})` : "";
-  return new Fault("tun", `Cannot start: another session runs${pid}`, {
+  if (trace.type !== "alive") {
+    const { who, next } = describeLockHolder(paths.lock);
+    return new Fault("tun", `Cannot start: ${who} holds "${paths.lock}"`, { next });
+  }
+  return new Fault("tun", `Cannot start: another session runs (pid ${trace.record.pid})`, {
     next: "Run `fz status` to see it, or `fz down` to end it.",
   });
 }

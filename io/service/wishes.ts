@@ -65,6 +65,15 @@ export function writeWishes(path: string, { internet, disabledResources }: Wishe
     Deno.writeTextFileSync(temporary, `${text}\n`, { mode: 0o600 });
     Deno.renameSync(temporary, path);
   } catch (error) {
+    removeQuietly(temporary);
     log.warn("cannot keep what was switched for the next start", { path, error });
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It was not even made.
   }
 }
