@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MAX_HEAD_BYTES } from "../../io/control/byte_stream.ts";
+import { Hub } from "../../io/service/hub.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { silentLog } from "../../lib/base/log.ts";
+import type { SessionEvent } from "../../lib/control/api.ts";
 import { exchange, readToEnd, STATUS, statuses, withControl } from "./control_fixture.ts";
 
 const GET = "GET /v1/status HTTP/1.1\r\nhost: fz\r\n\r\n";
@@ -308,5 +311,80 @@ Deno.test("serveControl: stop waits for an answer under way, ends idle clients a
     assert.deepEqual(statuses(await answer), [200]);
     await stopped;
     assert.throws(() => Deno.lstatSync(paths.controlSocket), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("serveControl: a client that follows events and never reads is let go, and nobody else notices", async () => {
+  const hub = new Hub<SessionEvent>({ time: "t", event: "dropped" });
+  const handlers = { events: (_: unknown, signal: AbortSignal) => hub.subscribe(signal) };
+  await withControl({ handlers, limits: { writeMs: 100 } }, async ({ paths, raw, client }) => {
+    using deaf = await Deno.connect({ transport: "unix", path: paths.controlSocket });
+    await deaf.write(new TextEncoder().encode("GET /v1/events HTTP/1.1\r\nhost: fz\r\n\r\n"));
+    const heard = (await client("read")).lines("events", {})[Symbol.asyncIterator]();
+    const first = heard.next();
+    while (hub.readers < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    const filler = "x".repeat(1000);
+    let count = 0;
+    // As fast as the one who reads takes them.
+    let step = first;
+    do {
+      hub.publish({ time: "t", event: "note", count: count++, filler });
+      assert.equal((await step).value.count, count - 1);
+      step = heard.next();
+    } while (hub.readers > 1 && count < 100_000);
+    assert.equal(hub.readers, 1);
+    assert.deepEqual(statuses(await raw(GET)), [200]);
+    hub.close();
+    assert.equal((await step).done, true);
+  });
+});
+
+Deno.test("serveControl: two thousand clients that ask nothing shut out neither the owner nor readers", async () => {
+  await withControl({}, async ({ paths, raw, client }) => {
+    const idle: Deno.Conn[] = [];
+    try {
+      for (let count = 0; count < 2000; count++) {
+        const connection = await Deno.connect({ transport: "unix", path: paths.controlSocket });
+        idle.push(connection);
+        // Half of them begin to say something.
+        if (count % 2 === 0) await connection.write(new TextEncoder().encode("GET /v1/sta")).catch(() => {});
+      }
+      assert.deepEqual(statuses(await raw(GET)), [200]);
+      assert.equal((await (await client("read")).ask("status", {})).state, "connected");
+      const { length } = [...Deno.readDirSync("/proc/self/fd")];
+      assert.ok(length < 2000 + 600, `${length} descriptors are open`);
+    } finally {
+      for (const connection of idle) connection.close();
+    }
+  });
+});
+
+Deno.test("serveControl: heads at and over the limit, many headers, and other versions of everything", async () => {
+  const head = (headers: string) =>
+    `GET /v1/status HTTP/1.1\r\nhost: fz\r\nconnection: close\r\n${headers}\r\n`;
+  const room = MAX_HEAD_BYTES - head("x: \r\n").length;
+  const table: [request: string, expected: readonly number[]][] = [
+    [head(`x: ${"y".repeat(room)}\r\n`), [200]],
+    [head(`x: ${"y".repeat(room + 1)}\r\n`), [431]],
+    [head(Array.from({ length: 500 }, (_, index) => `x-${index}: 1\r\n`).join("")), [200, 400, 431]],
+    [head("x: y\r\n".repeat(10_000)), [431]],
+    [head(`${"n".repeat(20_000)}: 1\r\n`), [431]],
+    [GET.replace("/v1/", "/v3/"), [404]],
+    [GET.replace("/v1/", "/V1/"), [404]],
+    // RFC 9112, section 2.3: a later minor version is one that can be understood.
+    [GET.replace("HTTP/1.1", "HTTP/1.2"), [200]],
+    [GET.replace("HTTP/1.1", "HTTP/0.9"), [505]],
+    [GET.replace("HTTP/1.1", "HTTP/3"), [400, 505]],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400, 505]],
+    [GET.replace("GET", "BREW"), [405]],
+    [GET.replace("GET", "get"), [400, 405]],
+    [GET.replace("GET", "G\u00ebT"), [400]],
+  ];
+  await withControl({}, async ({ raw }) => {
+    for (const [request, expected] of table) {
+      const [status] = statuses(await raw(request));
+      assert.ok(expected.includes(status ?? 0), `${request.slice(0, 40)} (${request.length}) → ${status}`);
+    }
+    assert.deepEqual(statuses(await raw(GET)), [200]);
   });
 });
