@@ -35,7 +35,7 @@ Deno.test(
       await post(network, "credential", { token: TOKENS.client });
       const { code, stdout, stderr } = await fz(network, ["up"]);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /Connected: 6 resources/);
+      assert.match(stdout, /connected: 6 resources/i);
       assert.match(await network.curl(WEB), /hello/);
       assert.equal((await ask(network)).pid, pid);
     });
@@ -109,7 +109,7 @@ Deno.test(
       up.kill("SIGINT");
       const { code, stderr } = await up.outcome;
       assert.equal(code, 130, stderr);
-      assert.match(stderr, /the session goes on connecting: `fz status` .* `fz down`/);
+      assert.match(stderr, /The session goes on connecting: `fz status` .* `fz down`/);
       assert.equal((await ask(network)).state, "connecting");
     });
 
