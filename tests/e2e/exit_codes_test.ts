@@ -254,8 +254,9 @@ Deno.test(
     });
     await check("12: the session is killed, also while it is asked", async () => {
       const pinging = fails(12, ["ping", "-c", "500", "-i", "100ms", "-W", "60s", "star"], {
-        says: /the session ended|Lost the session/,
-        next: /fz (up|status)/,
+        // The stream may break before or after a question that comes too late.
+        says: /the session ended|Lost the session|The session was killed/,
+        next: /fz (up|status|cleanup)/,
         json: true,
       });
       const { stdout } = await network.fz(["status", "--json"], env);
