@@ -22,6 +22,8 @@ import { whyNotRunning } from "./why_not_running.ts";
 const LOCK_PATIENCE_MS = 30_000;
 const ANSWER_PATIENCE_MS = 20_000;
 const INTERVAL_MS = 50;
+/** Tells a session who waits for it. */
+export const LAUNCHER_VARIABLE = "FZ_LAUNCHER";
 const UNIT = "fz.service";
 const UNIT_FOLDERS = [
   "/etc/systemd/system",
@@ -179,7 +181,7 @@ async function handOver({ stdin }: Deno.ChildProcess, token: string): Promise<vo
 function childEnvironment(): Record<string, string> {
   const env = Deno.env.toObject();
   for (const name of ["FIREZONE_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete env[name];
-  return env;
+  return { ...env, [LAUNCHER_VARIABLE]: String(Deno.pid) };
 }
 
 /** Throws why it does not if `isAlive` says so or patience ends. */

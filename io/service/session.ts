@@ -18,6 +18,7 @@ import { undoAll } from "./cleanup.ts";
 import { removeExitFile, writeExitFile } from "./exit_file.ts";
 import { healthDocument } from "./documents.ts";
 import { serviceHandlers } from "./handlers.ts";
+import { LAUNCHER_VARIABLE } from "./launch.ts";
 import { type Lock, takeLock } from "./lock.ts";
 import { describeLockHolder } from "./lock_holder.ts";
 import { type Notices, openNotices, stateLine } from "./notices.ts";
@@ -157,6 +158,7 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
   }
   if (lock === undefined) throw await anotherRuns(paths);
   try {
+    checkLauncher();
     const trace = await readSessionTrace(paths);
     if (trace.type === "killed") {
       log.info("an earlier session was killed", { pid: trace.record?.pid });
@@ -177,6 +179,17 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
       lock.release();
     },
   };
+}
+
+/**
+ * Throws a Fault if the `fz up` that started this process is gone. Looked at with the lock in hand: a `fz down` that came
+ * before saw no session, so none may begin; one that comes after sees the lock.
+ */
+function checkLauncher(): void {
+  const launcher = Deno.env.get(LAUNCHER_VARIABLE);
+  Deno.env.delete(LAUNCHER_VARIABLE);
+  if (launcher === undefined || launcher === "" || launcher === String(Deno.ppid)) return;
+  throw new Fault("not-running", "Cannot start: the `fz up` that began it was killed");
 }
 
 async function anotherRuns(paths: Paths): Promise<Fault> {
