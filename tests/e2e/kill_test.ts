@@ -10,7 +10,9 @@ import { tracesOn } from "./support/traces.ts";
 
 const TOKEN_FILE = "/etc/dev.firezone.client/token";
 /** When to kill, as parts of the time that the command takes when it is left alone. */
-const MOMENTS = [0.45, 0.75, 0.93];
+const MOMENTS = [0.6, 0.9];
+/** About when its session begins. */
+const UP_MOMENTS = [0.35, 0.45, 0.55, 0.65, 0.9];
 /** For commands that are done soon and leave little. */
 const MANY_MOMENTS = [0.3, 0.5, 0.65, 0.8, 0.9, 0.97];
 
@@ -66,13 +68,14 @@ Deno.test(
     });
 
     await check("up", async () => {
-      let round = 0;
+      // A session that has just been started must not come after a down that saw none.
       await atEachMoment(network, () => ["up"], async () => {
-        await statusTells();
-        if (round++ % 2 === 0) assertOk(await fz(network, ["up"]));
         assertOk(await fz(network, ["down"]));
+        await statusTells();
         await isClean();
-      });
+      }, { moments: UP_MOMENTS, prepare: () => fz(network, ["down"]).then(assertOk) });
+      await sleep(500);
+      await isClean();
     });
 
     await check("run", async () => {
