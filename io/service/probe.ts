@@ -71,6 +71,8 @@ export type Attempt =
     readonly method: "icmp" | "tcp" | "gateway";
     readonly address: IpAddress;
     readonly rttMs: Duration;
+    /** The host is there, but refuses the port that the target names. */
+    readonly isRefused: boolean;
   }
   | { readonly type: "obstacle"; readonly obstacle: Obstacle };
 
@@ -83,6 +85,7 @@ export class Probe {
   #askedAt: Instant | undefined;
   #namedAt: Instant | undefined;
   #wasGranted = false;
+  #isPortNamed = false;
   #lastFound: { readonly at: Instant; readonly found: Found | Obstacle } | undefined;
   /** The family that answered or has not failed yet. */
   #preferred = 0;
@@ -150,7 +153,13 @@ export class Probe {
       switch (outcome.type) {
         case "reply":
           this.#preferred = index;
-          return { type: "reply", method: method.type, address, rttMs: outcome.rttMs };
+          return {
+            type: "reply",
+            method: method.type,
+            address,
+            rttMs: outcome.rttMs,
+            isRefused: outcome.isRefused === true && this.#isPortNamed,
+          };
         case "prohibited":
           return { type: "obstacle", obstacle: obstacles.refusedByGateway(this.#text) };
         case "unreachable":
@@ -195,6 +204,7 @@ export class Probe {
   #find(engine: ProbeEngine): Found | Obstacle {
     const { resources } = engine.status();
     const target = parseTarget(this.#text, resources);
+    this.#isPortNamed = target.port !== undefined;
     const candidates = this.#candidates(engine, target, resources);
     if ("cause" in candidates) return candidates;
     if (candidates.gatewayId !== undefined) {

@@ -5,7 +5,12 @@ import type { Duration } from "../../lib/base/time.ts";
 
 /** What came of knocking. */
 export type TcpOutcome =
-  | { readonly type: "reply"; readonly rttMs: Duration }
+  | {
+    readonly type: "reply";
+    readonly rttMs: Duration;
+    /** The host is there, but nothing listens at the port. */
+    readonly isRefused?: boolean;
+  }
   | { readonly type: "prohibited" }
   | { readonly type: "unreachable" }
   | { readonly type: "silent" };
@@ -19,7 +24,11 @@ export async function connectTcp(
 ): Promise<TcpOutcome> {
   const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(limit)));
   const start = performance.now();
-  const reply = (): TcpOutcome => ({ type: "reply", rttMs: performance.now() - start });
+  const reply = (isRefused: boolean): TcpOutcome => ({
+    type: "reply",
+    rttMs: performance.now() - start,
+    isRefused,
+  });
   try {
     const connection = await Deno.connect({
       hostname: address.toString(),
@@ -27,10 +36,10 @@ export async function connectTcp(
       signal: AbortSignal.any([signal, deadline]),
     });
     connection.close();
-    return reply();
+    return reply(false);
   } catch (error) {
     if (error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset) {
-      return reply();
+      return reply(true);
     }
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     return { type: UNREACHABLE.has(code) ? "unreachable" : "silent" };

@@ -4,7 +4,7 @@ import { Fault } from "../../lib/base/fault.ts";
 import type { Duration } from "../../lib/base/time.ts";
 import { seconds } from "../../lib/base/time.ts";
 import type { ProbeEvent, RequestOf } from "../../lib/control/api.ts";
-import { needsPerson, type Obstacle, timedOut } from "../../lib/control/obstacle.ts";
+import { needsPerson, type Obstacle, portRefused, timedOut } from "../../lib/control/obstacle.ts";
 import { pathDocument } from "./documents.ts";
 import { sleep } from "./sleep.ts";
 import { type Attempt, Probe, type ProbeSession, type ProbeWorld, type Ready } from "./probe.ts";
@@ -69,13 +69,13 @@ async function* waitForOne(
     }
     sent++;
     const attempt = await probe.attempt(ready, Math.min(ATTEMPT_LIMIT, left), signal);
-    if (attempt.type === "reply") {
+    if (attempt.type === "reply" && !attempt.isRefused) {
       yield* told.stage("reachable", attempt.method);
       yield reply(target, sent, attempt, ready);
       return yield { event: "done", target, sent, received: 1 };
     }
     if (signal.aborted) return;
-    yield* told.obstacle(attempt.obstacle);
+    yield* told.obstacle(attempt.type === "reply" ? portRefused(target) : attempt.obstacle);
     await sleep(Math.min(SLOW_POLL, Math.max(0, deadline - performance.now())), signal);
   }
   if (signal.aborted) return;

@@ -165,6 +165,16 @@ export function filtered(target: string, asked: string, resource: string, allowe
   );
 }
 
+/** The way is there and the host talks, but not at the port that was named. */
+export function portRefused(target: string): Obstacle {
+  return obstacle(
+    "no-answer",
+    "timeout",
+    `"${target}" refuses connections: the host answers, but nothing listens there`,
+    "Check that the service has started.",
+  );
+}
+
 /** The way is there, but nothing comes back. */
 export function noAnswer(target: string, method: string, isUnreachable: boolean): Obstacle {
   return isUnreachable

@@ -41,16 +41,26 @@ Deno.test(
         "star gateway",
       ]);
     });
-    await check(
-      "only TCP is allowed: a handshake counts, and a refused connection is an answer, too",
-      async () => {
-        const { code, lines } = await fz(network, "wait", "--json", "web-only");
-        assert.equal(code, 0);
-        assert.equal(lines.find(({ event }) => event === "reply")?.method, "tcp");
-        const refused = await fz(network, "wait", "--json", "172.20.0.53:81");
-        assert.equal(refused.code, 0, refused.stderr);
-      },
-    );
+    await check("only TCP is allowed: a handshake counts", async () => {
+      const { code, lines } = await fz(network, "wait", "--json", "web-only");
+      assert.equal(code, 0);
+      assert.equal(lines.find(({ event }) => event === "reply")?.method, "tcp");
+    });
+    await check("a port that is named and refuses is waited for until something listens there", async () => {
+      const late = await fz(network, "wait", "--json", "--timeout", "1s", "172.20.0.10:81");
+      assert.equal(late.code, 9, late.stderr);
+      assert.match(late.stderr, /"172\.20\.0\.10:81" refuses connections/);
+      const waiting = fz(network, "wait", "--json", "172.20.0.10:81");
+      const listener = network.host("site-web").spawn(["socat", "TCP6-LISTEN:81,fork", "EXEC:cat"]);
+      const { code, lines, stderr } = await waiting;
+      assert.equal(code, 0, stderr);
+      assert.equal(lines.find(({ event }) => event === "reply")?.method, "tcp");
+      await listener.stop();
+    });
+    await check("a ping takes a refusal for an answer", async () => {
+      const { code } = await fz(network, "ping", "-c", "1", "172.20.0.53:81");
+      assert.equal(code, 0);
+    });
     await check("only UDP is allowed: the gateway's answer is what is measured", async () => {
       const { code, lines } = await fz(network, "wait", "--json", "only4.site.test");
       assert.equal(code, 0);

@@ -217,13 +217,13 @@ Deno.test(
     await check(
       "internet on and off: the rest of the world goes through the tunnel, and no more",
       async () => {
-        assert.match((await fz(network, "internet")).stdout, /^off: only/);
+        assert.match((await fz(network, "internet")).stdout, /^Off: only/);
         const off = await fz(network, "wait", "--timeout", "60s", "198.18.9.2");
         assert.equal(off.code, 10);
         assert.match(off.stderr, /fz internet on/);
-        assert.match((await fz(network, "internet", "on")).stdout, /^on: all traffic/);
+        assert.match((await fz(network, "internet", "on")).stdout, /^On: all traffic/);
         assert.equal((await fz(network, "wait", "198.18.9.2")).code, 0);
-        assert.match((await fz(network, "internet", "off")).stdout, /^off: only/);
+        assert.match((await fz(network, "internet", "off")).stdout, /^Off: only/);
         assert.match((await fz(network, "explain", "198.18.9.2")).stdout, /goes past the tunnel/);
       },
     );
