@@ -4,7 +4,13 @@ import { platform as thisPlatform } from "../ffi/mod.ts";
 import { Fault } from "../lib/base/fault.ts";
 import { IpAddress } from "../lib/base/ip.ts";
 import { silentLog } from "../lib/base/log.ts";
-import type { DnsFacts, DoctorFacts, DoctorQuestion, SessionFacts } from "../lib/control/doctor.ts";
+import {
+  type DnsFacts,
+  type DoctorFacts,
+  type DoctorQuestion,
+  type SessionFacts,
+  udpOf,
+} from "../lib/control/doctor.ts";
 import { pathsOf, sessionPaths } from "../lib/control/paths.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { pathContext } from "./path_context.ts";
@@ -14,10 +20,10 @@ import { readTokenFile } from "./token_file.ts";
 /** Returns what was seen on this machine. What cannot be seen is left out; never throws. */
 export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts> {
   const isLinux = Deno.build.os === "linux";
-  const [session, dns, portal, credential] = await Promise.all([
+  const { portal, relays } = question.network;
+  const [session, dns, credential] = await Promise.all([
     sessionFacts(isLinux),
     isLinux ? dnsFacts(question) : undefined,
-    askPortal(question.apiUrl),
     credentialFacts(question.tokenPath),
   ]);
   return {
@@ -37,7 +43,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
     session,
     clockSkewMs: portal.clockSkewMs,
     portal: { url: question.apiUrl, failure: portal.failure },
-    udp: question.udp,
+    udp: udpOf(relays),
     credential,
     settingsFailure: question.settingsFailure,
   };
@@ -175,32 +181,6 @@ async function otherClients(): Promise<DoctorFacts["otherClients"]> {
   return found;
 }
 
-async function askPortal(
-  apiUrl: string,
-): Promise<{ readonly failure?: string; readonly clockSkewMs?: number }> {
-  try {
-    const url = new URL(apiUrl.replace(/^ws/, "http"));
-    const before = Date.now();
-    // Any answer will do, also that there is nothing here.
-    const response = await fetch(url, { signal: AbortSignal.timeout(PORTAL_TIMEOUT_MS), redirect: "manual" });
-    await response.body?.cancel();
-    const now = (before + Date.now()) / 2;
-    const date = Date.parse(response.headers.get("date") ?? "");
-    // The header counts whole seconds.
-    return Number.isNaN(date) ? {} : { clockSkewMs: now - (date + 500) };
-  } catch (error) {
-    return { failure: reasonOf(error) };
-  }
-}
-
-/** The innermost cause: what is around it only says that something failed. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return "it does not answer";
-  if (error.cause !== undefined) return reasonOf(error.cause);
-  return error.message.split(": ").at(-1)!.replace(/ \(os error \d+\)$/, "");
-}
-
 async function credentialFacts(path: string): Promise<DoctorFacts["credential"]> {
   try {
     return { path, exists: (await readTokenFile(path))?.trim() !== undefined, failure: undefined };
@@ -211,5 +191,4 @@ async function credentialFacts(path: string): Promise<DoctorFacts["credential"]>
 
 const DEFAULT_TUN_NAME = "fz0";
 const CAP_NET_ADMIN = 12n;
-const PORTAL_TIMEOUT_MS = 5000;
 const UPSTREAM_CLIENTS = ["firezone-headless-client", "firezone-client-tunnel", "firezone-client-gui"];

@@ -303,5 +303,5 @@ function stopwatch(): () => number {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message.replace(/ \(os error \d+\)$/, "") : String(error);
 }

@@ -82,10 +82,7 @@ then it holds what can be had. Nothing is sent anywhere.`,
         tokenPath: settings instanceof Fault ? undefined : settings.settings.tokenPath,
         documents: [
           configDocument(settings),
-          ...await Promise.all([
-            doctorDocument(settings, context),
-            netcheckDocument(settings, context, abort.signal),
-          ]),
+          ...await machineDocuments(settings, context, abort.signal),
         ],
       }, abort.signal);
       print(report, keepNames, json, context);
@@ -120,42 +117,32 @@ function configDocument(settings: SessionSettings | Fault): BundleDocument {
   };
 }
 
-async function doctorDocument(
-  settings: SessionSettings | Fault,
-  context: CliContext,
-): Promise<BundleDocument> {
-  const name = "doctor.json";
-  if (settings instanceof Fault) return { type: "missing", name, reason: describeError(settings) };
-  try {
-    const { apiUrl, tokenPath, dnsControl, tunName } = settings.settings;
-    const facts = await context.host.doctorFacts({
-      apiUrl,
-      tokenPath,
-      dnsControl,
-      tunName,
-      settingsFailure: undefined,
-      udp: undefined,
-    });
-    return { type: "document", name, value: { findings: diagnose(facts) } };
-  } catch (error) {
-    return { type: "missing", name, reason: describeError(error) };
-  }
-}
-
-async function netcheckDocument(
+/** What was measured of the network, and what the doctor thinks of it and of this machine. */
+async function machineDocuments(
   settings: SessionSettings | Fault,
   context: CliContext,
   signal: AbortSignal,
-): Promise<BundleDocument> {
-  const name = "netcheck.json";
-  if (settings instanceof Fault) return { type: "missing", name, reason: describeError(settings) };
+): Promise<readonly BundleDocument[]> {
+  const missing = (name: string, error: unknown): BundleDocument => ({
+    type: "missing",
+    name,
+    reason: describeError(error),
+  });
+  if (settings instanceof Fault) {
+    return [missing("netcheck.json", settings), missing("doctor.json", settings)];
+  }
+  const { apiUrl, tokenPath, dnsControl, tunName, name, id } = settings.settings;
   try {
-    const { apiUrl, name: device, id } = settings.settings;
     // Without the token: a bundle must not take the place of a session at the portal.
-    const facts = await context.host.netcheck({ apiUrl, token: undefined, name: device, id }, signal);
-    return { type: "document", name, value: netcheckDocumentOf(facts, judgeNetwork(facts)) };
+    const network = await context.host.netcheck({ apiUrl, token: undefined, name, id }, signal);
+    const question = { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, network };
+    const findings = diagnose(await context.host.doctorFacts(question));
+    return [
+      { type: "document", name: "netcheck.json", value: netcheckDocumentOf(network, judgeNetwork(network)) },
+      { type: "document", name: "doctor.json", value: { findings } },
+    ];
   } catch (error) {
-    return { type: "missing", name, reason: describeError(error) };
+    return [missing("netcheck.json", error), missing("doctor.json", error)];
   }
 }
 

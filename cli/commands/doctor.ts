@@ -4,6 +4,7 @@ import { object } from "@optique/core/constructs";
 import { commandLine, message } from "@optique/core/message";
 import { Fault } from "../../lib/base/fault.ts";
 import { diagnose, type DoctorQuestion, type Finding, worst } from "../../lib/control/doctor.ts";
+import type { NetcheckFacts, NetcheckRequest } from "../../lib/control/netcheck.ts";
 import { SETTINGS } from "../../lib/control/settings.ts";
 import { withProgress } from "../busy.ts";
 import { defineCommand } from "../command.ts";
@@ -11,9 +12,10 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { plainFlag } from "../options.ts";
 import { painter, printJson, printText, type Style } from "../output.ts";
+import { findToken } from "../token.ts";
 import { profileChoice, sessionSettings, type SettingOptions, settingOptions } from "../session_options.ts";
 
-type Options = SettingOptions<"apiUrl" | "tokenPath" | "dnsControl" | "tunName">;
+type Options = SettingOptions<"apiUrl" | "tokenPath" | "dnsControl" | "tunName" | "name" | "id">;
 
 /** How each outcome begins: a word, so that colour says nothing that the word does not. */
 const WORDS: Readonly<Record<Finding["status"], readonly [word: string, style: Style]>> = {
@@ -32,7 +34,7 @@ Exits with 0 if a session can work, otherwise with the code of the first problem
   footer: message`${commandLine("sudo fz doctor")} sees what the session would see.`,
   options: () =>
     object({
-      ...settingOptions(["apiUrl", "tokenPath", "dnsControl", "tunName"]),
+      ...settingOptions(["apiUrl", "tokenPath", "dnsControl", "tunName", "name", "id"]),
       json: plainFlag(["--json"], { description: message`Print one JSON document.` }),
     }),
   async run({ json, ...options }, context) {
@@ -47,32 +49,32 @@ Exits with 0 if a session can work, otherwise with the code of the first problem
 
 /** Settings that cannot be used are a finding, not an end. */
 async function question(context: CliContext, options: Options): Promise<DoctorQuestion> {
-  const udp = await relaysThatAnswer(context);
   try {
     const { settings } = await sessionSettings(context, options);
     const { apiUrl, tokenPath, dnsControl, tunName } = settings;
-    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, udp };
+    const network = await measure(context, settings);
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, network };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     const { tokenPath } = await (await context.host.profiles()).locate(
       profileChoice(context, options.profile),
     );
-    const { apiUrl, dnsControl, tunName } = {
-      ...options,
-      apiUrl: options.apiUrl ?? SETTINGS.apiUrl.fallback,
-    };
-    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, udp };
+    const { apiUrl = SETTINGS.apiUrl.fallback, dnsControl, tunName, name, id } = options;
+    const network = await measure(context, { apiUrl, tokenPath, name, id });
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, network };
   }
 }
 
-async function relaysThatAnswer(context: CliContext): Promise<DoctorQuestion["udp"]> {
-  try {
-    const { relays } = await (await context.host.control("read")).ask("status", {});
-    return { asked: relays.length, answered: relays.filter(({ rttMs }) => rttMs !== undefined).length };
-  } catch {
-    // No session, or not ours to ask.
-    return undefined;
-  }
+async function measure(
+  context: CliContext,
+  { apiUrl, tokenPath, name, id }: Pick<NetcheckRequest, "apiUrl" | "name" | "id"> & {
+    readonly tokenPath: string;
+  },
+): Promise<NetcheckFacts> {
+  // A token that cannot be used is a finding of its own.
+  const found = await findToken(context, tokenPath).catch(() => undefined);
+  const request = { apiUrl, token: found?.token, name, id };
+  return await context.host.netcheck(request, new AbortController().signal);
 }
 
 function printFindings(context: CliContext, findings: readonly Finding[]): void {

@@ -6,6 +6,7 @@
 import type { FaultCode } from "../base/fault.ts";
 import { IpNetwork } from "../base/ip.ts";
 import type { DnsControl } from "./config.ts";
+import type { NetcheckFacts, RelayFacts } from "./netcheck.ts";
 
 /** What was seen on the machine. */
 export interface DoctorFacts {
@@ -64,7 +65,8 @@ export interface DoctorQuestion {
   readonly dnsControl: DnsControl | undefined;
   readonly tunName: string | undefined;
   readonly settingsFailure: string | undefined;
-  readonly udp: DoctorFacts["udp"];
+  /** What was measured of the network. */
+  readonly network: NetcheckFacts;
 }
 
 /** One thing that was looked at. */
@@ -80,6 +82,21 @@ export interface Finding {
   readonly fix?: string;
   /** Why a session would fail, where it would. */
   readonly code?: FaultCode;
+}
+
+/**
+ * Returns how many of `relays` were asked by UDP and answered. A family by which none answers counts only where the other
+ * one fails, too: many networks have one family.
+ */
+export function udpOf(relays: readonly RelayFacts[]): DoctorFacts["udp"] {
+  const answers = ([4, 6] as const).map((family) => {
+    const asked = relays.filter(({ relay }) => relay.ip.family === family);
+    return { asked: asked.length, answered: asked.filter(({ rttMs }) => rttMs !== undefined).length };
+  });
+  const working = answers.filter(({ answered }) => answered > 0);
+  const counted = working.length > 0 ? working : answers;
+  const sum = (name: "asked" | "answered") => counted.reduce((total, each) => total + each[name], 0);
+  return relays.length === 0 ? undefined : { asked: sum("asked"), answered: sum("answered") };
 }
 
 /** Returns what there is to say about `facts`, in the order in which a session needs things. */
@@ -254,7 +271,8 @@ function udp({ udp }: DoctorFacts): Finding | undefined {
     return {
       check: "udp",
       status: "skipped",
-      message: "UDP was not tried: no relay is known without a session",
+      message: "UDP was not tried: no relay is known",
+      detail: "Relays are known to a session, and to the portal for whoever is signed in.",
       fix: "fz netcheck",
     };
   }

@@ -44,8 +44,8 @@ Deno.test("fz bundle: prints the path, and on standard error what to check befor
   // What cannot be had is told, not in the way.
   assert.deepEqual(documents.map(({ name, type }) => [name, type]), [
     ["config.json", "document"],
-    ["doctor.json", "missing"],
     ["netcheck.json", "missing"],
+    ["doctor.json", "missing"],
   ]);
 });
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { diagnose, type DoctorFacts, type Finding, worst } from "../../../lib/control/doctor.ts";
+import { SocketAddress } from "../../../lib/base/ip.ts";
+import { diagnose, type DoctorFacts, type Finding, udpOf, worst } from "../../../lib/control/doctor.ts";
+import type { RelayFacts } from "../../../lib/control/netcheck.ts";
 
 const HEALTHY: DoctorFacts = {
   os: "linux",
@@ -125,4 +127,21 @@ Deno.test("diagnose: says nothing of what could not be seen", () => {
       ["udp", "skipped"],
     ],
   );
+});
+
+Deno.test("udpOf: a family that no relay answers by counts only where none does by the other", () => {
+  const relay = (address: string, rttMs?: number): RelayFacts => ({
+    relay: SocketAddress.from(address),
+    localPort: 1,
+    rttMs,
+    mapped: undefined,
+    isLocal: false,
+  });
+  assert.equal(udpOf([]), undefined);
+  assert.deepEqual(udpOf([relay("192.0.2.1:3478", 9), relay("[2001:db8::1]:3478")]), {
+    asked: 1,
+    answered: 1,
+  });
+  assert.deepEqual(udpOf([relay("192.0.2.1:3478", 9), relay("192.0.2.2:3478")]), { asked: 2, answered: 1 });
+  assert.deepEqual(udpOf([relay("192.0.2.1:3478"), relay("[2001:db8::1]:3478")]), { asked: 2, answered: 0 });
 });
