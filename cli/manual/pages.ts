@@ -149,7 +149,9 @@ function meaningOf(entry: DocEntry): string {
 function variablesOf(doc: DocPage): (readonly [variable: string, option: string])[] {
   return entriesOf(doc).flatMap((entry) => {
     const found = /\[([A-Z][A-Z0-9_]+(?:, [A-Z][A-Z0-9_]+)*)\]/.exec(meaningOf(entry));
-    const option = entry.term.type === "option" ? entry.term.names.at(-1) : undefined;
+    // The long name, and of a pair the one that switches on.
+    const names = entry.term.type === "option" ? entry.term.names : [];
+    const option = names.findLast((name) => !name.startsWith("--no-")) ?? names.at(-1);
     return found === null || option === undefined ? [] : [[found[1]!, `Stands in for ${option}.`] as const];
   });
 }
