@@ -59,6 +59,8 @@ Deno.test(
     );
     await check("kill -9: ExecStopPost cleans up, and systemd starts it anew", async () => {
       const pid = await systemd.property("MainPID");
+      // Zero would be this test's own process group.
+      assert.match(pid, /^[1-9]\d*$/);
       await systemd.must(["kill", "-9", pid]);
       await eventually(async () => {
         assert.doesNotMatch(await systemd.property("MainPID"), new RegExp(`^(0|${pid})$`));
