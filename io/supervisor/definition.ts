@@ -1,6 +1,7 @@
 /** Makes the definition of the service from what the user decided and what is found on this machine. */
 
 import { platform as thisPlatform } from "../../ffi/mod.ts";
+import { Fault } from "../../lib/base/fault.ts";
 import { READERS_GROUP } from "../../lib/control/paths.ts";
 import { launchdPlist } from "../../lib/control/service/launchd.ts";
 import type { ServiceOptions, ServiceRequest, SupervisorKind } from "../../lib/control/service/service.ts";
@@ -10,7 +11,9 @@ import { windowsInstall } from "../../lib/control/service/windows.ts";
 /** Returns `request` with this program, the DNS control that fits, and the readers' group if it is there. */
 export async function serviceOptions(request: ServiceRequest): Promise<ServiceOptions> {
   const words = await program();
+  const folders = Deno.build.standalone ? [] : [ROOT, dirname(Deno.execPath()), cacheFolder()];
   return {
+    folders,
     ...request,
     dnsControl: request.dnsControl ?? await (await thisPlatform()).detectDnsControl(),
     program: words,
@@ -60,13 +63,35 @@ async function hasGroup(name: string): Promise<boolean> {
 async function program(): Promise<readonly string[]> {
   const runtime = Deno.execPath();
   if (Deno.build.standalone) return [runtime];
-  const root = new URL("../..", import.meta.url).pathname;
   for (const path of COMMANDS) {
     const text = await Deno.readTextFile(path).catch(() => "");
-    if (text.includes(`'${root}main.ts'`)) return [path];
+    if (text.includes(`'${ROOT}main.ts'`)) return [path];
   }
   const flags = ["--quiet", "--no-prompt", "--allow-all", "--frozen", "--v8-flags=--max-semi-space-size=1"];
-  return [runtime, "run", ...flags, "--config", `${root}deno.json`, `${root}main.ts`];
+  return [runtime, "run", ...flags, "--config", `${ROOT}deno.json`, `${ROOT}main.ts`];
+}
+
+/** Throws a Fault if root without capabilities, which is what the service is, may not enter `folder`. */
+export async function checkFolder(folder: string): Promise<void> {
+  if (Deno.build.os !== "linux") return;
+  const OTHERS_ENTER = 0o001;
+  const parts = folder.split("/").filter((part) => part !== "");
+  for (let count = 1; count <= parts.length; count++) {
+    const path = `/${parts.slice(0, count).join("/")}`;
+    const info = await Deno.stat(path).catch(() => undefined);
+    if (info === undefined || info.uid === 0 || ((info.mode ?? 0) & OTHERS_ENTER) !== 0) continue;
+    throw new Fault(
+      "privilege",
+      `Cannot run the service from "${folder}": only its owner may enter "${path}"`,
+      {
+        next: "Clone fz to /opt/fz, and run `sh install.sh` and `fz service install` there as root.",
+      },
+    );
+  }
+}
+
+function dirname(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }
 
 /** Where the runtime keeps the packages that it runs; services have no home to look in. */
@@ -84,6 +109,7 @@ const USUAL: Readonly<Partial<Record<typeof Deno.build.os, SupervisorKind>>> = {
   windows: "windows",
 };
 
+const ROOT = new URL("../..", import.meta.url).pathname;
 const COMMANDS = ["/usr/local/bin/fz", "/usr/bin/fz"];
 
 function shown(word: string): string {

@@ -10,7 +10,7 @@ import {
 } from "../../lib/control/service/service.ts";
 import { systemdUnit, UNIT_FILE } from "../../lib/control/service/systemd.ts";
 import { READERS_GROUP } from "../../lib/control/paths.ts";
-import { makeReadersGroup, serviceOptions } from "./definition.ts";
+import { checkFolder, makeReadersGroup, serviceOptions } from "./definition.ts";
 import { needRoot, readDefinition, writeDefinition } from "./supervisor.ts";
 
 /** Returns whether systemd is this machine's supervisor: sd_booted(3). */
@@ -32,7 +32,9 @@ export class Systemd implements Supervisor {
     if (await makeReadersGroup()) {
       done.push(`made the group ${READERS_GROUP}, whose members may ask the session`);
     }
-    if (await writeDefinition(UNIT_FILE, systemdUnit(await serviceOptions(request)))) {
+    const options = await serviceOptions(request);
+    for (const folder of options.folders) await checkFolder(folder);
+    if (await writeDefinition(UNIT_FILE, systemdUnit(options))) {
       await systemctl("daemon-reload");
       done.push(`wrote ${UNIT_FILE}`);
     }

@@ -15,6 +15,8 @@ export interface ServiceRequest {
 export interface ServiceOptions extends ServiceRequest {
   /** The program with the arguments that always come first; paths are absolute. */
   readonly program: readonly string[];
+  /** Folders that the program reads and that may be in somebody's home: its text, its runtime, its packages. */
+  readonly folders: readonly string[];
   /** Variables that the program needs to find its parts; no secrets. */
   readonly environment: Readonly<Record<string, string>>;
   /** The group that may ask the session; undefined where this machine has none. */

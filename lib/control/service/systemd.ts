@@ -59,7 +59,7 @@ NoNewPrivileges=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
 ProtectSystem=strict
-${writable(options)}ProtectHome=${isAtHome([...program, ...environment]) ? "read-only" : "yes"}
+${writable(options)}ProtectHome=${isAtHome(options.folders) ? "read-only" : "yes"}
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -95,8 +95,8 @@ function writable({ dnsControl }: ServiceOptions): string {
   return "# For /etc/resolv.conf and its backup.\nReadWritePaths=/etc\n";
 }
 
-function isAtHome(program: readonly string[]): boolean {
-  return program.some((part) => /(^|=)\/(home|root|run\/user)\//.test(part));
+function isAtHome(folders: readonly string[]): boolean {
+  return folders.some((folder) => /^\/(home|root|run\/user)\//.test(`${folder}/`));
 }
 
 /** Quotes a word of a command line as systemd.service(5) wants it; "%" and "$" would be expanded. */

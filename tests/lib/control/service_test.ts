@@ -7,6 +7,7 @@ import { windowsInstall } from "../../../lib/control/service/windows.ts";
 const OPTIONS: ServiceOptions = {
   program: ["/usr/local/bin/fz"],
   environment: {},
+  folders: ["/opt/fz/"],
   profile: "work",
   tokenFile: "/etc/dev.firezone.client/token",
   dnsControl: "systemd-resolved",
@@ -65,12 +66,12 @@ Deno.test("systemdUnit: lets /etc be written only for resolv.conf", () => {
   ]);
 });
 
-Deno.test("systemdUnit: lets a program below a home directory be read", () => {
-  const program = ["/home/ada/.local/bin/fz"];
+Deno.test("systemdUnit: lets a home be read that the program is in", () => {
   assert.deepEqual(directive(systemdUnit(OPTIONS), "ProtectHome"), ["yes"]);
-  assert.deepEqual(directive(systemdUnit({ ...OPTIONS, program }), "ProtectHome"), ["read-only"]);
-  const environment = { DENO_DIR: "/root/.cache/deno" };
-  assert.deepEqual(directive(systemdUnit({ ...OPTIONS, environment }), "ProtectHome"), ["read-only"]);
+  for (const folder of ["/root/fz/", "/home/ada/fz", "/root"]) {
+    const folders = ["/opt/fz/", folder];
+    assert.deepEqual(directive(systemdUnit({ ...OPTIONS, folders }), "ProtectHome"), ["read-only"], folder);
+  }
 });
 
 Deno.test("systemdUnit: quotes what systemd would expand or split", () => {
