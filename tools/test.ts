@@ -34,7 +34,10 @@ async function inTheOpen(args: readonly string[]): Promise<number | undefined> {
     (await new Deno.Command("unshare", { args: [...mounts, "true"], stderr: "null" }).output()).success;
   if (!isPossible) return undefined;
   const again = [Deno.execPath(), "run", "-A", "tools/test.ts", ...args];
-  return await run(["unshare", ...mounts, "sh", "-c", script, "open", ROOT, OPEN_PLACE, ...again]);
+  const code = await run(["unshare", ...mounts, "sh", "-c", script, "open", ROOT, OPEN_PLACE, ...again]);
+  // The mount went with its namespace; another run may still use the folder.
+  await Deno.remove(OPEN_PLACE).catch(() => {});
+  return code;
 }
 
 function isOpen(path: string): boolean {
