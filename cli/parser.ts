@@ -9,7 +9,7 @@ import { extractOptionNames, type Usage, type UsageTerm } from "@optique/core/us
 import type { Action, Command, Described, Group, Node } from "./command.ts";
 import type { Environment } from "./context.ts";
 import { nearest } from "../lib/base/nearest.ts";
-import { otherName } from "./suggest.ts";
+import { meantCommand } from "./suggest.ts";
 import { COMMANDS, pathOf, type Route } from "./tree.ts";
 
 type Branch = Parser<"sync", Action, unknown>;
@@ -122,7 +122,9 @@ function unexpected(token: string, route: Route, env: Environment): Message {
   const kind = isOption ? "option" : node?.type === "command" ? "argument" : "command";
   const suggestion = isOption
     ? nearest(name, [...optionsOf(node, env), "--help"])
-    : (node === undefined ? otherName(name, commandsOf(node)) : undefined) ?? nearest(name, commandsOf(node));
+    : node === undefined
+    ? meantCommand(name, commandsOf(node))
+    : nearest(name, commandsOf(node));
   if (suggestion === undefined) return message`Unknown ${text(kind)} ${value(name)}.`;
   const path = isOption ? suggestion : `${pathOf(route)} ${suggestion}`.trim();
   return message`Unknown ${text(kind)} ${value(name)}. Did you mean ${value(path)}?`;

@@ -12,7 +12,7 @@ import { EXIT_OK } from "../exit.ts";
 import type { Topic } from "../help/topic.ts";
 import { proseWidth } from "../output.ts";
 import { nearest } from "../../lib/base/nearest.ts";
-import { otherName } from "../suggest.ts";
+import { meantCommand } from "../suggest.ts";
 
 export const helpCommand = defineCommand({
   name: "help",
@@ -52,7 +52,7 @@ async function leadsToCommand(
   const last = route.nodes.at(-1);
   const names = COMMANDS.map(({ name }) => name);
   const meant = last === undefined
-    ? otherName(word, names) ?? nearest(word, [...names, ...topics.map(({ name }) => name)])
+    ? meantCommand(word, names, topics.map(({ name }) => name))
     : last.type === "group"
     ? nearest(word, last.commands.map(({ name }) => name))
     : undefined;

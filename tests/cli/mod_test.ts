@@ -42,6 +42,7 @@ Deno.test("COMMANDS: each is found by the name in its file, and aliases mean one
 Deno.test("run: says what is wrong with a command line in one sentence, and exits 2", async (t) => {
   const table: [args: string[], message: RegExp][] = [
     [["rnu"], /^fz: Unknown command "rnu"\. Did you mean "run"\?\n/],
+    [["conect"], /^fz: Unknown command "conect"\. Did you mean "up"\?\n/],
     [["verison"], /Did you mean "version"\?/],
     [["frobnicate"], /^fz: Unknown command "frobnicate"\n/],
     [["run", "--api-ulr", "x"], /^fz: Unknown option "--api-ulr"\. Did you mean "--api-url"\?\n/],
