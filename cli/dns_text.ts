@@ -47,6 +47,10 @@ const CONTROLS: Readonly<Record<DnsDocument["control"], string>> = {
   "disabled": "nothing: this machine's DNS is left alone",
   "etc-resolv-conf": "/etc/resolv.conf",
   "systemd-resolved": "systemd-resolved",
+  "network-manager": "NetworkManager",
+  "resolvconf": "resolvconf",
+  "scutil": "the dynamic store of macOS",
+  "nrpt": "the name resolution policy of Windows",
 };
 
 const SOURCES: ReadonlyMap<string, string> = new Map([

@@ -92,9 +92,10 @@ export async function sessionSettings(
 /** Returns what a client is told by these settings. */
 export function clientConfig(settings: Settings, token: string): ClientConfig {
   const { apiUrl, name, id, maxPartitionTime, dnsControl, internetResource } = settings;
-  const { tunName, failFast, increaseBuffers, flowLogs } = settings;
+  const { tunName, mtu, port, excluded, lan, failFast, increaseBuffers, flowLogs } = settings;
   const peer = { apiUrl, token, name, id, maxPartitionTime };
-  return { ...peer, dnsControl, internetResource, tunName, failFast, increaseBuffers, flowLogs };
+  const network = { dnsControl, internetResource, tunName, mtu, port, excluded, lan };
+  return { ...peer, ...network, failFast, increaseBuffers, flowLogs };
 }
 
 async function loadProfile(

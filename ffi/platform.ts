@@ -7,6 +7,11 @@ import type { Datagram } from "../lib/base/datagram.ts";
 import type { IpAddress, IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
+import type { DnsChoice, DnsObservation } from "../lib/host/dns_choice.ts";
+import type { DnsControl } from "../lib/host/dns_control.ts";
+import type { Change, Journal } from "../lib/host/journal.ts";
+
+export type { DnsControl };
 
 /** What roles need of an operating system. */
 export interface Platform {
@@ -21,13 +26,30 @@ export interface Platform {
   createPoller(): Poller;
   createHostNetwork(options: HostNetworkOptions): HostNetwork;
   createSystemDns(options: SystemDnsOptions): SystemDns;
-  /** Returns the control that fits this machine. */
-  detectDnsControl(): Promise<DnsControl>;
+  /** Looks at what manages this machine's DNS, and returns the control that fits it and why. Changes nothing. */
+  chooseDns(): Promise<DnsChoice>;
+  /** Returns what `chooseDns` judges. */
+  observeDns(): Promise<DnsObservation>;
   /**
    * Returns how this machine reaches the Internet without `device`, as a text to compare with an earlier one; empty
    * if it does not.
    */
   networkPath(device: string): Promise<string>;
+  /**
+   * Calls `onChange` after routes, links, addresses or rules of the machine changed, our own changes included; many
+   * changes may be one call. Undefined where the machine cannot tell: then look every now and then.
+   */
+  watchNetwork(onChange: () => void): NetworkMonitor | undefined;
+  /**
+   * Undoes one change that a killed process noted. Returns whether there was anything left of it; what was changed by
+   * somebody else since then stays. Throws a Fault ("dns", "privilege").
+   */
+  undoChange(change: Change, log: Log): Promise<boolean>;
+}
+
+/** A watch over the machine's network. */
+export interface NetworkMonitor {
+  close(): void;
 }
 
 /** An address of an interface, as `Deno.networkInterfaces` gives it. */
@@ -164,6 +186,15 @@ export interface HostNetworkOptions {
   readonly mark: number;
   /** "policy": own tables behind marked rules (clients). "main": routes in the main table (gateways). */
   readonly routing: "policy" | "main";
+  /** Networks that always pass the tunnel by, resources in them too. */
+  readonly excluded?: readonly IpNetwork[];
+  /**
+   * What becomes of networks that the machine has routes of its own to while everything else goes into the tunnel;
+   * default "allow": they are reached as before.
+   */
+  readonly lan?: "allow" | "deny";
+  /** Default: nothing is noted. */
+  readonly journal?: Journal;
   readonly log: Log;
 }
 
@@ -187,8 +218,13 @@ export interface HostNetwork {
    * `configure`. With "main" routing it does nothing.
    */
   setBypass(destinations: readonly IpAddress[]): Promise<void>;
-  /** Copies the machine's on-link routes again; for full tunnel, after the network changed. */
-  refreshLinkRoutes(): Promise<void>;
+  /**
+   * Makes exactly the UDP sockets of ours that listen on `ports` pass the tunnel by, both ways: answers to them are not
+   * taken for spoofed where the kernel's reverse path filter is strict.
+   */
+  setLocalPorts(ports: readonly number[]): Promise<void>;
+  /** Follows the machine's network: what was there before is gone, or leads elsewhere. */
+  handleNetworkChanged(): Promise<void>;
   /**
    * Returns another device that our tables lead into: a client that runs, ours or upstream's, for routes vanish with
    * their device. Undefined with "main" routing.
@@ -206,14 +242,20 @@ export interface SystemDnsOptions {
   readonly device: string;
   /** Recognises resolvers that are ours: never reported as upstreams. */
   readonly isSentinel: (address: IpAddress) => boolean;
+  /** Default: nothing is noted. */
+  readonly journal?: Journal;
   readonly log: Log;
   /** For tests; default "/etc/resolv.conf" and "<it>.before-fz". */
   readonly resolvConfPath?: string;
   readonly backupPath?: string;
 }
 
-/** Who is told about our resolvers. */
-export type DnsControl = "etc-resolv-conf" | "systemd-resolved" | "disabled";
+/** A resolver of the machine. */
+export interface Resolver {
+  readonly address: IpAddress;
+  /** Which interface a link-local address is on: its index. */
+  readonly scopeId?: number;
+}
 
 /** The resolvers of the machine. */
 export interface SystemDns {

@@ -96,7 +96,7 @@ export async function checkClient(config: ClientConfig, log: Log): Promise<void>
   const platform = await thisPlatform();
   platform.checkTun();
   await platform.createSystemDns({
-    control: config.dnsControl ?? await platform.detectDnsControl(),
+    control: config.dnsControl ?? (await platform.chooseDns()).control,
     device: config.tunName ?? DEFAULT_TUN_NAME,
     isSentinel: () => false,
     log,
@@ -118,7 +118,7 @@ export async function startClient(
   const host = await ClientHost.open({
     platform,
     tunName: config.tunName ?? DEFAULT_TUN_NAME,
-    dnsControl: config.dnsControl ?? await platform.detectDnsControl(),
+    dnsControl: config.dnsControl ?? (await platform.chooseDns()).control,
     mark: MARK,
     log: log.part("host"),
   });

@@ -117,9 +117,9 @@ export class ClientHost {
     return this.#inTurn(() => this.#dns.flush());
   }
 
-  /** Takes note of a changed network: on-link routes under full tunnel. */
+  /** Takes note of a changed network. */
   handleNetworkChanged(): Promise<void> {
-    return this.#inTurn(() => this.#network.refreshLinkRoutes());
+    return this.#inTurn(() => this.#network.handleNetworkChanged());
   }
 
   /** Does what is due every few seconds: sets DNS again if somebody overwrote it, forgets old bypasses. */

@@ -74,7 +74,7 @@ async function isInstalled(tool: string): Promise<boolean> {
 
 async function dnsFacts({ dnsControl, tunName }: DoctorQuestion): Promise<DnsFacts | undefined> {
   const platform = await thisPlatform();
-  const control = dnsControl ?? await platform.detectDnsControl();
+  const control = dnsControl ?? (await platform.chooseDns()).control;
   const device = tunName ?? DEFAULT_TUN_NAME;
   const dns = platform.createSystemDns({ control, device, isSentinel: isSentinelAddress, log: silentLog });
   const failure = await dns.check().then(() => undefined, (error: Error) => error.message);

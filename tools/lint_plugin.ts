@@ -7,6 +7,7 @@
 export const LIB_RANKS: ReadonlyMap<string, number> = new Map([
   ["base", 0],
   ["wire", 1],
+  ["host", 1],
   ["wireguard", 2],
   ["ice", 2],
   ["turn", 2],
@@ -27,7 +28,7 @@ const LIB_ROOT_RANK = 5;
 /** What each top folder may import besides itself: whole top folders, or single folders of `lib/`. */
 const TOP_FOLDERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["lib", []],
-  ["ffi", ["lib/base", "lib/wire"]],
+  ["ffi", ["lib/base", "lib/wire", "lib/host"]],
   ["io", ["lib", "ffi"]],
   ["cli", ["lib"]],
 ]);

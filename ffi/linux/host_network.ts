@@ -80,7 +80,9 @@ class LinuxNetwork implements HostNetwork {
     });
   }
 
-  refreshLinkRoutes(): Promise<void> {
+  async setLocalPorts(_ports: readonly number[]): Promise<void> {}
+
+  handleNetworkChanged(): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#isPolicy && this.#hasInternet()) await this.#copyLinkRoutes();
     });

@@ -2,7 +2,8 @@
 
 import type { Platform } from "../platform.ts";
 import { now } from "./clock.ts";
-import { createSystemDns, detectDnsControl } from "./dns.ts";
+import { createSystemDns } from "./dns.ts";
+import { chooseDns, observeDns } from "./dns_observe.ts";
 import { createHostNetwork } from "./host_network.ts";
 import { readNetworkPath } from "./network_path.ts";
 import { createPoller } from "./poller.ts";
@@ -18,6 +19,9 @@ export const linux: Platform = {
   createPoller,
   createHostNetwork,
   createSystemDns,
-  detectDnsControl,
+  chooseDns,
+  observeDns,
   networkPath: readNetworkPath,
+  watchNetwork: () => undefined,
+  undoChange: () => Promise.resolve(false),
 };

@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import type { Paths } from "../../lib/control/paths.ts";
+import { DNS_CONTROLS } from "../../lib/host/dns_control.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import { isHidden, processStart } from "./process.ts";
 
@@ -20,7 +21,7 @@ const SessionRecord = v.object({
   profile: v.string(),
   /** What was asked for; undefined: the default, what fits the machine. */
   tunName: v.optional(v.string()),
-  dnsControl: v.optional(v.picklist(["disabled", "etc-resolv-conf", "systemd-resolved"])),
+  dnsControl: v.optional(v.picklist(DNS_CONTROLS)),
 });
 /** What a session leaves in its file. */
 export type SessionRecord = v.InferOutput<typeof SessionRecord>;

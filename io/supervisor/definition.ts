@@ -15,7 +15,7 @@ export async function serviceOptions(request: ServiceRequest): Promise<ServiceOp
   return {
     folders,
     ...request,
-    dnsControl: request.dnsControl ?? await (await thisPlatform()).detectDnsControl(),
+    dnsControl: request.dnsControl ?? (await (await thisPlatform()).chooseDns()).control,
     program: words,
     environment: words.length === 1 ? {} : { DENO_DIR: cacheFolder(), DENO_NO_UPDATE_CHECK: "1" },
     readersGroup: await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined,

@@ -1,11 +1,11 @@
 /** What each role of the program is told at its start. The command line fills these in, the shell reads them. */
 
 import type { Fault } from "../base/fault.ts";
-import type { IpAddress, SocketAddress } from "../base/ip.ts";
+import type { IpAddress, IpNetwork, SocketAddress } from "../base/ip.ts";
 import type { Duration } from "../base/time.ts";
+import type { DnsControl } from "../host/dns_control.ts";
 
-/** How names reach the client: not at all, by rewriting /etc/resolv.conf, or by systemd-resolved. */
-export type DnsControl = "disabled" | "etc-resolv-conf" | "systemd-resolved";
+export type { DnsControl };
 
 /** What peers of the portal have in common. */
 export interface PeerConfig {
@@ -29,6 +29,14 @@ export interface ClientConfig extends PeerConfig {
   readonly internetResource: boolean;
   /** Name of the TUN device; the default where undefined. */
   readonly tunName: string | undefined;
+  /** Largest packet in the tunnel, in bytes; the protocol's where undefined. */
+  readonly mtu: number | undefined;
+  /** UDP port of our sockets; another one is taken if somebody has it. The default where undefined. */
+  readonly port: number | undefined;
+  /** Networks that always pass the tunnel by. */
+  readonly excluded: readonly IpNetwork[];
+  /** Whether the local networks are reached as before while everything else goes into the tunnel. */
+  readonly lan: "allow" | "deny";
   /** Raise the kernel's limits of socket buffers. */
   readonly increaseBuffers: boolean;
   readonly flowLogs: boolean;

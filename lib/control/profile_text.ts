@@ -106,7 +106,7 @@ function without(text: string, found: Statement | undefined): string {
 
 /** Returns `value` in TOML. JSON's strings are basic strings of TOML, but for DEL. */
 function literalOf(value: PlainValue): string {
-  if (typeof value === "boolean") return String(value);
+  if (typeof value === "boolean" || typeof value === "number") return String(value);
   if (typeof value === "string") return JSON.stringify(value).replaceAll("\x7f", "\\u007f");
   return `[${value.map(literalOf).join(", ")}]`;
 }

@@ -3,18 +3,18 @@
  * it is written again. What is wrong with a value is the end of a sentence that quotes it: `"x" is not a duration`.
  */
 
-import { SocketAddress } from "../base/ip.ts";
+import { IpNetwork, SocketAddress } from "../base/ip.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Duration } from "../base/time.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { LogFilter } from "./log_filter.ts";
 
 /** A value as TOML and JSON carry it. */
-export type PlainValue = string | boolean | readonly string[];
+export type PlainValue = string | boolean | number | readonly string[];
 
 /** One kind of value. */
 export interface ValueKind<T> {
-  readonly type: "text" | "path" | "url" | "choice" | "switch" | "duration" | "address" | "list";
+  readonly type: "text" | "path" | "url" | "choice" | "switch" | "duration" | "address" | "number" | "list";
   /** Stands for the value in help. */
   readonly metavar: Uppercase<string>;
   /** All values there are, where they can be told. */
@@ -65,13 +65,14 @@ export function urlKind(schemes: readonly string[]): ValueKind<string> {
   });
 }
 
-/** One of `choices`. */
+/** One of `choices`; `aliases` are other words for them. */
 export function choiceKind<const C extends string>(
   metavar: Uppercase<string>,
   choices: readonly C[],
+  aliases: Readonly<Record<string, NoInfer<C>>> = {},
 ): ValueKind<C> {
   const kind = ofText("choice", metavar, (text): Result<C> => {
-    const choice = choices.find((candidate) => candidate === text);
+    const choice = choices.find((candidate) => candidate === (aliases[text] ?? text));
     return choice === undefined
       ? err(`${quoted(text)} is none of ${choices.map(quoted).join(", ")}`)
       : ok(choice);
@@ -153,12 +154,41 @@ export const ADDRESS: ValueKind<SocketAddress> = {
   plain: String,
 };
 
+/** A whole number from `least` to `most`. */
+export function numberKind(metavar: Uppercase<string>, least: number, most: number): ValueKind<number> {
+  const range = `a whole number from ${least} to ${most}`;
+  const checked = (value: number, text: string): Result<number> =>
+    Number.isInteger(value) && value >= least && value <= most ? ok(value) : err(`${text} is not ${range}`);
+  return {
+    type: "number",
+    metavar,
+    read: (text) => checked(/^\d{1,9}$/.test(text) ? Number(text) : NaN, quoted(text)),
+    fromPlain: (value) =>
+      typeof value === "number" ? checked(value, String(value)) : err(`${shown(value)} is not ${range}`),
+    plain: (value) => value,
+  };
+}
+
 /** Texts; separated by commas where a person writes them. */
 export function listKind(metavar: Uppercase<string>): ValueKind<readonly string[]> {
-  const entry = textKind(metavar);
-  const all = (values: readonly unknown[]): Result<readonly string[]> => {
+  return listOf(textKind(metavar));
+}
+
+/** Networks such as "10.0.0.0/8", and single addresses. */
+export const NETWORKS: ValueKind<readonly IpNetwork[]> = listOf(
+  ofText("text", "NETWORK", (text): Result<IpNetwork> => {
+    const network = IpNetwork.parse(text);
+    return network === undefined
+      ? err(`${quoted(text)} is not a network such as "10.0.0.0/8", or an address`)
+      : ok(network);
+  }, String),
+);
+
+function listOf<T>(entry: ValueKind<T>): ValueKind<readonly T[]> {
+  const { metavar } = entry;
+  const all = (values: readonly unknown[]): Result<readonly T[]> => {
     if (values.length > MAX_ENTRIES) return err(`it has more than ${MAX_ENTRIES} entries`);
-    const entries: string[] = [];
+    const entries: T[] = [];
     for (const value of values) {
       const read = entry.fromPlain(value);
       if (!read.ok) return read;
@@ -171,7 +201,7 @@ export function listKind(metavar: Uppercase<string>): ValueKind<readonly string[
     metavar,
     read: (text) => all(text.split(",").map((part) => part.trim()).filter((part) => part !== "")),
     fromPlain: (value) => Array.isArray(value) ? all(value) : err(`${shown(value)} is not a list of texts`),
-    plain: (value) => value,
+    plain: (value) => value.map((entry) => String(entry)),
   };
 }
 
@@ -180,10 +210,11 @@ export function plainText(value: PlainValue): string {
   return typeof value === "object" ? value.join(",") : String(value);
 }
 
-function ofText<T extends string>(
+function ofText<T>(
   type: ValueKind<T>["type"],
   metavar: Uppercase<string>,
   read: (text: string) => Result<T>,
+  plain: (value: T) => string = String,
 ): ValueKind<T> {
   const checked = (text: string): Result<T> => {
     if (text === "") return err("it is empty");
@@ -196,7 +227,7 @@ function ofText<T extends string>(
     read: checked,
     fromPlain: (value) =>
       typeof value === "string" ? checked(value) : err(`${shown(value)} is not text in quotes`),
-    plain: (value) => value,
+    plain,
   };
 }
 

@@ -4,16 +4,18 @@
  * order in which they win: ours, then upstream's (client-behaviour.md A.3). A secret is never a setting.
  */
 
-import type { SocketAddress } from "../base/ip.ts";
+import type { IpNetwork, SocketAddress } from "../base/ip.ts";
 import { nearest } from "../base/nearest.ts";
 import type { Duration } from "../base/time.ts";
-import type { DnsControl } from "./config.ts";
+import { DNS_CONTROLS, type DnsControl } from "../host/dns_control.ts";
 import {
   ADDRESS,
   choiceKind,
   DURATION,
   filterKind,
   listKind,
+  NETWORKS,
+  numberKind,
   pathKind,
   patternKind,
   SWITCH,
@@ -35,6 +37,12 @@ export interface Settings {
   /** Names or ids. */
   readonly disabledResources: readonly string[];
   readonly tunName: string | undefined;
+  /** Bytes. */
+  readonly mtu: number | undefined;
+  /** Of our UDP sockets. */
+  readonly port: number | undefined;
+  readonly excluded: readonly IpNetwork[];
+  readonly lan: "allow" | "deny";
   readonly maxPartitionTime: Duration | undefined;
   readonly failFast: boolean;
   readonly listen: SocketAddress | undefined;
@@ -107,11 +115,9 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     key: "dns-control",
     flags: ["--dns-control"],
     variables: ["FZ_DNS_CONTROL", "FIREZONE_DNS_CONTROL"],
-    kind: choiceKind("METHOD", ["disabled", "etc-resolv-conf", "systemd-resolved"]),
+    kind: choiceKind("METHOD", DNS_CONTROLS, { off: "disabled", none: "disabled" }),
     fallback: undefined,
-    description:
-      "How names of resources reach the client: disabled, etc-resolv-conf or systemd-resolved; what fits " +
-      "the machine otherwise.",
+    description: "Which service of the machine sends names to the client; what fits the machine otherwise.",
   },
   internetResource: {
     key: "internet",
@@ -141,6 +147,38 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     ),
     fallback: undefined,
     description: "Name of the TUN device.",
+  },
+  mtu: {
+    key: "mtu",
+    flags: ["--mtu"],
+    variables: ["FZ_MTU"],
+    kind: numberKind("BYTES", 576, 1280),
+    fallback: undefined,
+    description: "Largest packet in the tunnel; 1280 otherwise. Less than that is without IPv6.",
+  },
+  port: {
+    key: "port",
+    flags: ["--port"],
+    variables: ["FZ_PORT"],
+    kind: numberKind("PORT", 1, 65_535),
+    fallback: undefined,
+    description: "UDP port to reach peers from; 52625 otherwise. If it is taken, any free one.",
+  },
+  excluded: {
+    key: "exclude",
+    flags: ["--exclude"],
+    variables: ["FZ_EXCLUDE"],
+    kind: NETWORKS,
+    fallback: [],
+    description: "Networks that stay out of the tunnel, even where a resource covers them.",
+  },
+  lan: {
+    key: "lan",
+    flags: ["--lan"],
+    variables: ["FZ_LAN"],
+    kind: choiceKind("CHOICE", ["allow", "deny"]),
+    fallback: "allow",
+    description: "Whether local networks are reached directly while everything else goes into the tunnel.",
   },
   maxPartitionTime: {
     key: "max-partition-time",

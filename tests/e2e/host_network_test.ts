@@ -146,10 +146,10 @@ Deno.test("HostNetwork.setRoutes: with the Internet resource, resources beat the
     await sh(
       "ip link add eth9 type veth peer name peer9; ip link set eth9 up; ip link set peer9 up; ip addr add 203.0.114.2/24 dev eth9",
     );
-    await network.refreshLinkRoutes();
+    await network.handleNetworkChanged();
     assert.equal(await deviceTo("203.0.114.9"), "eth9");
     await sh("ip link del eth9");
-    await network.refreshLinkRoutes();
+    await network.handleNetworkChanged();
     assert.equal(await deviceTo("203.0.114.9"), "fz0");
     await network.setRoutes(ROUTES);
     assert.equal(await deviceTo("8.8.8.8"), "eth0");

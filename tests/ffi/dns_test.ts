@@ -4,7 +4,9 @@ import { Fault } from "../../lib/base/fault.ts";
 import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import type { DnsControl } from "../../ffi/platform.ts";
-import { createSystemDns, detectDnsControl } from "../../ffi/linux/dns.ts";
+import { createSystemDns } from "../../ffi/linux/dns.ts";
+import { observeDns } from "../../ffi/linux/dns_observe.ts";
+import { chooseDnsControl } from "../../lib/host/dns_choice.ts";
 import { parseResolvers } from "../../ffi/linux/dns_resolved.ts";
 import { parseResolvConf } from "../../ffi/linux/resolv_conf.ts";
 
@@ -279,11 +281,14 @@ Deno.test("ResolvedDns.set: says what failed and which other ways there are", ()
 
 Deno.test("detectDnsControl: takes resolved only where the file leads to it and it answers", () =>
   scene(async ({ path }) => {
-    assert.equal(await detectDnsControl(path), "etc-resolv-conf");
+    assert.equal(chooseDnsControl(await observeDns(path)).control, "etc-resolv-conf");
     await Deno.writeTextFile(path, "nameserver 127.0.0.53\n");
     await withResolvectl(
       "exit 0",
-      async () => assert.equal(await detectDnsControl(path), "systemd-resolved"),
+      async () => assert.equal(chooseDnsControl(await observeDns(path)).control, "systemd-resolved"),
     );
-    await withResolvectl("exit 1", async () => assert.equal(await detectDnsControl(path), "etc-resolv-conf"));
+    await withResolvectl(
+      "exit 1",
+      async () => assert.equal(chooseDnsControl(await observeDns(path)).control, "etc-resolv-conf"),
+    );
   }));

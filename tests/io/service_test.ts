@@ -22,6 +22,10 @@ const CONFIG: Omit<ClientConfig, "token"> = {
   dnsControl: "disabled",
   internetResource: false,
   tunName: undefined,
+  mtu: undefined,
+  port: undefined,
+  excluded: [],
+  lan: "allow",
   increaseBuffers: false,
   flowLogs: false,
 };

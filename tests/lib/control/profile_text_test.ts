@@ -217,7 +217,12 @@ function plainValues(name: SettingName): fc.Arbitrary<PlainValue> {
   switch (kind.type) {
     case "switch":
       return fc.boolean();
+    case "number":
+      return fc.integer({ min: 600, max: 1200 });
     case "list":
+      if (name === "excluded") {
+        return fc.array(fc.nat({ max: 255 }).map((byte) => `10.${byte}.0.0/16`), { maxLength: 4 });
+      }
       return fc.array(words, { maxLength: 4 });
     case "duration":
       return fc.nat({ max: 10_000 }).map((count) => `${count}s`);
@@ -239,7 +244,7 @@ function plainValues(name: SettingName): fc.Arbitrary<PlainValue> {
 /** Any of the forms that TOML has for `value`. */
 function literal(value: PlainValue): string {
   if (typeof value === "object") return `[ ${value.map((entry) => JSON.stringify(entry)).join(" ,")} ]`;
-  if (typeof value === "boolean") return String(value);
+  if (typeof value === "boolean" || typeof value === "number") return String(value);
   return value.includes("'") ? JSON.stringify(value) : `'${value}'`;
 }
 
