@@ -271,6 +271,11 @@ export interface SystemDns {
   /** Returns false if somebody has overwritten what `set` did; `set` again repairs it. */
   isInForce(): Promise<boolean>;
   /**
+   * Calls `onChange` after what `upstreams` and `isInForce` tell may have changed, our own changes included; many changes
+   * may be one call. Missing where that cannot be noticed: then look every now and then.
+   */
+  watch?(onChange: () => void): { close(): void };
+  /**
    * Puts things back as they were, also after a killed process; returns whether there was anything. Throws a Fault
    * ("dns", "privilege").
    */
