@@ -206,6 +206,8 @@ export interface TunnelAddresses {
 
 /** Addresses and routes of the TUN device. Everything it changes on the machine is undone by `undo`. */
 export interface HostNetwork {
+  /** What this machine cannot do, and what that means: sentences for a person. Empty where all is well. */
+  readonly degraded: readonly string[];
   /**
    * Sets the addresses (/32, /128) and brings the device up. A family that the machine lacks is left out. Throws a
    * Fault ("privilege", "tun") if none is left.
@@ -223,6 +225,10 @@ export interface HostNetwork {
    * taken for spoofed where the kernel's reverse path filter is strict.
    */
   setLocalPorts(ports: readonly number[]): Promise<void>;
+  /** Makes exactly `networks` pass the tunnel by, resources in them too. */
+  setExcluded(networks: readonly IpNetwork[]): Promise<void>;
+  /** Says what becomes of networks that the machine has routes of its own to; see `HostNetworkOptions.lan`. */
+  setLan(lan: "allow" | "deny"): Promise<void>;
   /** Follows the machine's network: what was there before is gone, or leads elsewhere. */
   handleNetworkChanged(): Promise<void>;
   /**

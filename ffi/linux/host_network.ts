@@ -80,7 +80,13 @@ class LinuxNetwork implements HostNetwork {
     });
   }
 
+  readonly degraded: readonly string[] = [];
+
   async setLocalPorts(_ports: readonly number[]): Promise<void> {}
+
+  async setExcluded(_networks: readonly IpNetwork[]): Promise<void> {}
+
+  async setLan(_lan: "allow" | "deny"): Promise<void> {}
 
   handleNetworkChanged(): Promise<void> {
     return this.#inTurn(async () => {
