@@ -5,7 +5,9 @@ set -eu
 
 DENO_VERSION=2.9.6
 PRODUCT_PACKAGES="iproute2 nftables curl ca-certificates libgcrypt20"
-DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd chromium chromium-driver"
+DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd dbus strace libcap2-bin chromium chromium-driver"
+# The scripts of these would rewrite the machine's resolv.conf: the tests unpack them, for hosts of their own.
+UNPACKED_PACKAGES="systemd-resolved network-manager resolvconf openresolv"
 
 usage() {
   cat <<TEXT
@@ -22,6 +24,7 @@ this clone, with its manual and with completions for bash, zsh and fish.
 
 System packages: $PRODUCT_PACKAGES
 With --dev also: $DEV_PACKAGES
+and downloaded, not installed: $UNPACKED_PACKAGES
 Deno $DENO_VERSION is installed from npm into a folder of its own:
 /usr/local/lib/fz for root, ~/.local/share/fz for other users.
 TEXT
@@ -143,6 +146,7 @@ install_all() {
   have npm || wanted="nodejs npm $wanted"
   install_packages
   install_deno
+  [ "$dev" = no ] || download_packages
   install_commands
   install_helps
   warm_cache
@@ -196,6 +200,48 @@ hold_services() {
   printf '#!/bin/sh\nexit 101\n' >"$temporary/policy-rc.d"
   policy_made=yes
   as_root install -m 755 "$temporary/policy-rc.d" /usr/sbin/policy-rc.d
+}
+
+# Downloads packages that no machine should get by surprise, with what they need and this machine has not.
+download_packages() {
+  have apt-get || { say "Note: there is no apt-get, so tests that need $UNPACKED_PACKAGES fail."; return 0; }
+  mkdir -p "$prefix/debs"
+  if ! download_missing || [ -n "$unknown" ]; then
+    say "Fetching the package lists ..."
+    if [ -z "$sudo" ] || have sudo; then quietly as_root apt-get update || true; fi
+    download_missing || fail "apt-get could not download $UNPACKED_PACKAGES; its words are above"
+  fi
+  [ -z "$unknown" ] || say "Note: apt-get does not know$unknown, so the tests that need it fail."
+}
+
+# Downloads what is not in the folder yet, and names in `unknown` what apt-get does not know; fails if it cannot fetch.
+download_missing() {
+  : >"$temporary/needed"
+  unknown=""
+  for package in $UNPACKED_PACKAGES; do
+    # Each for itself, for some of them cannot be installed together.
+    if ! LC_ALL=C apt-get --simulate --no-install-recommends install "$package" >"$temporary/log" 2>&1; then
+      unknown="$unknown $package"
+      continue
+    fi
+    { printf '%s\n' "$package"; sed -n 's/^Inst \([^ ]*\) .*/\1/p' "$temporary/log"; } >>"$temporary/needed"
+  done
+  [ -s "$temporary/needed" ] || return 1
+  LC_ALL=C sort -u "$temporary/needed" >"$temporary/names"
+  # shellcheck disable=SC2046 # a list of words
+  apt-get download --print-uris $(cat "$temporary/names") >"$temporary/uris" 2>"$temporary/log" || {
+    cat "$temporary/log" >&2
+    return 1
+  }
+  lacking=""
+  while read -r _ file _; do
+    [ -s "$prefix/debs/$file" ] || lacking="$lacking ${file%%_*}"
+  done <"$temporary/uris"
+  [ -n "$lacking" ] || { say "Downloaded packages: all there."; return 0; }
+  say "Downloading without installing:$lacking ..."
+  # shellcheck disable=SC2086 # a list of words
+  (cd "$prefix/debs" && quietly apt-get -o APT::Sandbox::User=root download $lacking) || return 1
+  chmod -R a+rX "$prefix/debs"
 }
 
 # Runs a command without its words, unless it fails.
