@@ -1,37 +1,119 @@
 import assert from "node:assert/strict";
 import { NetworkWatch } from "../../io/network_watch.ts";
+import { eventually, sleep } from "../e2e/support/on_network.ts";
 
-/** Shows the watch one path after the other and returns how often it spoke. */
-async function changes(paths: readonly string[]): Promise<number> {
-  let spoken = 0;
-  let at = 0;
-  const done = Promise.withResolvers<void>();
-  const watch = new NetworkWatch({
-    read: () => {
-      if (at === paths.length) done.resolve();
-      return Promise.resolve(paths[Math.min(at++, paths.length - 1)]!);
-    },
-    onChange: () => spoken++,
-    intervalMs: 1,
-  });
-  await watch.start();
-  await done.promise;
-  watch.stop();
-  return spoken;
+/** A machine whose paths, events and clock are made here. */
+class World {
+  path = "wifi";
+  reads = 0;
+  offset = 0;
+  touches = 0;
+  isClosed = false;
+  readonly changes: string[] = [];
+  tell: () => void = () => {};
+  onTouched: () => Promise<void> = () => Promise.resolve();
+  readonly watch: NetworkWatch;
+
+  constructor({ hasEvents = true, read }: { hasEvents?: boolean; read?: () => Promise<string> } = {}) {
+    this.watch = new NetworkWatch({
+      read: () => {
+        this.reads++;
+        return read?.() ?? Promise.resolve(this.path);
+      },
+      subscribe: (onChange) => {
+        if (!hasEvents) return undefined;
+        this.tell = onChange;
+        return { close: () => this.isClosed = true };
+      },
+      onChange: (change) => this.changes.push(change),
+      onTouched: () => {
+        this.touches++;
+        return this.onTouched();
+      },
+      clock: { now: () => performance.now() + this.offset },
+    });
+  }
+
+  static async running(options?: ConstructorParameters<typeof World>[0]): Promise<World> {
+    const world = new World(options);
+    await world.watch.start();
+    return world;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.watch.stop();
+    await sleep(0);
+  }
 }
 
-Deno.test("NetworkWatch: speaks once of a change that lasts", async () => {
-  assert.equal(await changes(["a", "a", "b", "b", "b", "b"]), 1);
-  assert.equal(await changes(["a", "b", "b", "a", "a"]), 2);
+Deno.test("NetworkWatch: an event and another path are a change", async () => {
+  await using world = await World.running();
+  world.path = "ethernet";
+  world.tell();
+  await eventually(() => assert.deepEqual(world.changes, ["moved"]));
 });
 
-Deno.test("NetworkWatch: is silent when the way flaps, vanishes, or comes back as it was", async () => {
-  assert.equal(await changes(["a", "b", "a", "b", "a", "a"]), 0);
-  assert.equal(await changes(["a", "", "", "", ""]), 0);
-  assert.equal(await changes(["a", "", "", "a", "a"]), 0);
+Deno.test("NetworkWatch: without events it looks every second", async () => {
+  await using world = await World.running({ hasEvents: false });
+  world.path = "ethernet";
+  await eventually(() => assert.deepEqual(world.changes, ["moved"]));
 });
 
-Deno.test("NetworkWatch: speaks when another way comes after none, also at the start", async () => {
-  assert.equal(await changes(["a", "", "", "b", "b"]), 1);
-  assert.equal(await changes(["", "", "b", "b"]), 1);
+Deno.test("NetworkWatch: events that leave the path alone reset nothing, but are passed on", async () => {
+  await using world = await World.running();
+  for (let count = 0; count < 100; count++) world.tell();
+  await eventually(() => assert.equal(world.touches, 1));
+  assert.ok(world.reads <= 3, `${world.reads} looks`);
+  await sleep(200);
+  assert.deepEqual([world.changes, world.touches], [[], 1]);
+});
+
+Deno.test("NetworkWatch: what is provoked by being told is told in turn, never at once", async () => {
+  await using world = await World.running();
+  let running = 0;
+  let most = 0;
+  world.onTouched = async () => {
+    most = Math.max(most, ++running);
+    world.tell();
+    await sleep(50);
+    world.tell();
+    running--;
+  };
+  world.tell();
+  await eventually(() => assert.ok(world.touches >= 2));
+  assert.equal(most, 1);
+});
+
+Deno.test("NetworkWatch: a clock that jumped means that the machine slept", async () => {
+  await using world = await World.running();
+  world.offset = 8000;
+  await eventually(() => assert.deepEqual(world.changes, ["woken"]));
+});
+
+Deno.test("NetworkWatch: a path that cannot be read is none", async () => {
+  let fails = false;
+  await using world = await World.running({
+    read: () => fails ? Promise.reject(new Error("no")) : Promise.resolve("wifi"),
+  });
+  assert.ok(world.watch.hasPath);
+  fails = true;
+  world.tell();
+  await eventually(() => assert.ok(!world.watch.hasPath));
+  assert.deepEqual(world.changes, []);
+});
+
+Deno.test("NetworkWatch: says nothing after the owner has started over by itself, or stopped it", async () => {
+  const world = await World.running();
+  world.path = "ethernet";
+  world.tell();
+  await eventually(() => assert.ok(world.reads >= 2));
+  world.watch.handleReset();
+  await sleep(700);
+  assert.deepEqual(world.changes, []);
+  world.path = "lte";
+  world.tell();
+  world.watch.stop();
+  assert.ok(world.isClosed);
+  await sleep(700);
+  assert.deepEqual(world.changes, []);
 });
