@@ -269,7 +269,7 @@ export interface SystemDns {
   /** Throws the Fault that `set` would throw, as far as it can be foreseen; changes nothing. */
   check(): Promise<void>;
   /** Returns the machine's own upstream resolvers, in order, without ours. Empty where they cannot be read. */
-  upstreams(): Promise<IpAddress[]>;
+  upstreams(): Promise<Resolver[]>;
   /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns", "privilege"). */
   set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void>;
   /** Forgets cached answers. */

@@ -8,7 +8,6 @@ import type { DnsControl, Platform, Poller, UdpSocket } from "../ffi/platform.ts
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { type IpAddress, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 import type { ChannelEvent, ChannelTrouble } from "../lib/channel/client.ts";
@@ -36,6 +35,7 @@ import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
 import { Questions } from "./questions.ts";
+import { resolverNames } from "./resolvers.ts";
 import { systemRng } from "./rng.ts";
 import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
 import { upstreamLookup } from "./upstream_lookup.ts";
@@ -60,7 +60,7 @@ export interface ClientFacts {
   readonly mtu: number;
   readonly dnsControl: DnsControl;
   /** The machine's own resolvers. */
-  readonly resolvers: readonly IpAddress[];
+  readonly resolvers: readonly string[];
 }
 
 /** A running client. */
@@ -85,7 +85,6 @@ export interface Client extends RunningRole {
 const DEFAULT_TUN_NAME = "fz0";
 /** SO_MARK of packets that pass the tunnel by; the same as upstream's. */
 const MARK = 0xfd00_2021;
-const DNS_PORT = 53;
 const MAINTENANCE_INTERVAL_MS = 5000;
 /** The supervisor's patience is longer; ours is short. */
 const GOODBYE_LIMIT_MS = 700;
@@ -179,7 +178,7 @@ class RunningClient implements Client {
       wallClock: readWallClock(),
       log,
       internetResourceActive: config.internetResource,
-      systemResolvers: this.#resolvers(),
+      systemResolvers: this.#host.resolvers,
     });
     this.#sockets = this.#bindSockets();
     this.#poller = parts.platform.createPoller();
@@ -253,7 +252,7 @@ class RunningClient implements Client {
       tunName: this.#host.tun.name,
       mtu: MAX_PACKET_LENGTH,
       dnsControl: this.#host.dnsControl,
-      resolvers: this.#host.resolvers,
+      resolvers: resolverNames(this.#host.resolvers),
     };
   }
 
@@ -299,10 +298,6 @@ class RunningClient implements Client {
 
   async stop(): Promise<void> {
     await this.#life.end();
-  }
-
-  #resolvers(): SocketAddress[] {
-    return this.#host.resolvers.map((ip) => new SocketAddress(ip, DNS_PORT));
   }
 
   /** Throws a Fault if there is no socket at all, or one that would send into the tunnel itself. */
@@ -443,7 +438,7 @@ class RunningClient implements Client {
     try {
       await this.#host.maintain();
       if (await this.#host.refreshResolvers()) {
-        this.#session.handleSystemResolvers(this.#resolvers(), monotonicNow());
+        this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
         this.#loop.poke();
       }
     } catch (error) {

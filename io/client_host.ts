@@ -6,13 +6,14 @@
 
 import type { DnsControl, HostNetwork, Platform, SystemDns, Tun } from "../ffi/platform.ts";
 import { Fault } from "../lib/base/fault.ts";
-import type { IpAddress } from "../lib/base/ip.ts";
+import type { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
 import { undoLeftovers } from "./leftovers.ts";
+import { resolverAddresses } from "./resolvers.ts";
 import { describeTunHolder, findTunHolder, otherClientFault } from "./tun_holder.ts";
 
 /** What a client takes from its machine. */
@@ -31,7 +32,7 @@ export class ClientHost {
   readonly #network: HostNetwork;
   readonly #dns: SystemDns;
   readonly #log: Log;
-  #resolvers: readonly IpAddress[] = [];
+  #resolvers: readonly SocketAddress[] = [];
   #applied: InterfaceConfig | undefined;
   #work: Promise<void> = Promise.resolve();
   #isUndone = false;
@@ -79,13 +80,13 @@ export class ClientHost {
   }
 
   /** The machine's own resolvers, as last read. */
-  get resolvers(): readonly IpAddress[] {
+  get resolvers(): readonly SocketAddress[] {
     return this.#resolvers;
   }
 
   /** Reads the machine's own resolvers; returns whether they changed. */
   async refreshResolvers(): Promise<boolean> {
-    const resolvers = await this.#dns.upstreams();
+    const resolvers = resolverAddresses(await this.#dns.upstreams());
     const changed = resolvers.map(String).join() !== this.#resolvers.map(String).join();
     this.#resolvers = resolvers;
     if (changed) this.#log.debug("resolvers of this machine", { resolvers });

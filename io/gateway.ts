@@ -8,7 +8,7 @@ import type { HostNetwork, Platform, Tun } from "../ffi/platform.ts";
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { type IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { IpAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
 import type { ChannelEvent } from "../lib/channel/client.ts";
@@ -36,6 +36,7 @@ import { hostResolver } from "./name_resolver.ts";
 import { bindPeerSockets } from "./peer_sockets.ts";
 import type { PortalConnectionOptions } from "./portal_connection.ts";
 import { PortalConnection } from "./portal_connection.ts";
+import { resolverAddresses } from "./resolvers.ts";
 import { systemRng } from "./rng.ts";
 import { UpstreamDns } from "./upstream_dns.ts";
 
@@ -60,7 +61,6 @@ export interface Gateway extends RunningRole {
 
 const DEFAULT_TUN_NAME = "tun-firezone";
 const RESOLVERS_INTERVAL_MS = 60_000;
-const DNS_PORT = 53;
 
 /** Starts a gateway. Throws a Fault where the machine does not allow it. */
 export async function startGateway(
@@ -218,8 +218,7 @@ class RunningGateway implements Gateway {
       isSentinel: () => false,
       log: this.#log,
     });
-    const resolvers = await dns.upstreams();
-    this.#session.handleSystemResolvers(resolvers.map((ip) => new SocketAddress(ip, DNS_PORT)));
+    this.#session.handleSystemResolvers(resolverAddresses(await dns.upstreams()));
   }
 
   #handlePortalEvent(event: ChannelEvent): void {

@@ -200,7 +200,8 @@ export const plainUdp: UdpExchange = {
 
 /** Connects over TCP by the runtime's own sockets. */
 export async function connectPlainTcp(remote: SocketAddress, signal: AbortSignal): Promise<TcpStream> {
-  const connection = await Deno.connect({ hostname: remote.ip.toString(), port: remote.port, signal });
+  const scope = remote.scopeId === undefined ? "" : `%${remote.scopeId}`;
+  const connection = await Deno.connect({ hostname: `${remote.ip}${scope}`, port: remote.port, signal });
   return {
     read: (buffer) => connection.read(buffer),
     write: (bytes) => connection.write(bytes),

@@ -3,7 +3,7 @@
  * session runs: the portal and DoH servers must be found even when the tunnel is broken.
  */
 
-import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import { IpAddress, type SocketAddress } from "../lib/base/ip.ts";
 import { dnsRecords, encodeDnsQuery, RecordType } from "../lib/wire/dns.ts";
 import { type HostLookup, hostsFileLookup } from "./host_lookup.ts";
 import { systemRng } from "./rng.ts";
@@ -13,7 +13,7 @@ import type { UpstreamDns } from "./upstream_dns.ts";
 export interface UpstreamLookupOptions {
   readonly dns: Pick<UpstreamDns, "ask">;
   /** The resolvers of the machine at the moment. */
-  readonly resolvers: () => readonly IpAddress[];
+  readonly resolvers: () => readonly SocketAddress[];
   /** Used when there are no resolvers. */
   readonly fallback: HostLookup;
 }
@@ -40,14 +40,14 @@ export function upstreamLookup({ dns, resolvers, fallback }: UpstreamLookupOptio
 /** Returns the addresses in the first non-empty answer, empty if there is none. */
 async function firstAnswer(
   dns: Pick<UpstreamDns, "ask">,
-  servers: readonly IpAddress[],
+  servers: readonly SocketAddress[],
   name: string,
   type: number,
 ): Promise<readonly IpAddress[]> {
-  const attempts = servers.slice(0, MAX_SERVERS).map(async (ip) => {
+  const attempts = servers.slice(0, MAX_SERVERS).map(async (address) => {
     const message = encodeDnsQuery(systemRng.u32() & 0xffff, name, type);
     if (message === undefined) return [];
-    const server = { type: "do53", address: new SocketAddress(ip, DNS_PORT) } as const;
+    const server = { type: "do53", address } as const;
     const outcome = await dns.ask(server, "udp", message, LIMIT_MS);
     return outcome.type === "answer" ? addressesIn(outcome.message, type) : [];
   });
@@ -69,6 +69,5 @@ function addressesIn(message: Uint8Array, type: number): IpAddress[] {
     .map((record) => IpAddress.fromBytes(message, record.dataOffset, length));
 }
 
-const DNS_PORT = 53;
 const MAX_SERVERS = 4;
 const LIMIT_MS = 3000;

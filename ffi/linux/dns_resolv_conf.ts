@@ -6,7 +6,7 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { IpAddress } from "../../lib/base/ip.ts";
-import type { DnsControl, SystemDns, SystemDnsOptions } from "../platform.ts";
+import type { DnsControl, Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { CRASH_HINT, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 
 /** "disabled" reads the machine's resolvers, and changes nothing but leftovers of a killed process. */
@@ -29,9 +29,10 @@ export class ResolvConfDns implements SystemDns {
     await this.#attempt("write", async () => (await Deno.open(this.#path, { write: true })).close());
   }
 
-  async upstreams(): Promise<IpAddress[]> {
+  async upstreams(): Promise<Resolver[]> {
     const { nameservers } = parseResolvConf(await this.#original().catch(() => ""));
-    return nameservers.filter((address) => !this.#isSentinel(address) && !address.isUnspecified);
+    return nameservers.filter((address) => !this.#isSentinel(address) && !address.isUnspecified)
+      .map((address) => ({ address }));
   }
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {

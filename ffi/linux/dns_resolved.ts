@@ -6,7 +6,7 @@
 import { Fault } from "../../lib/base/fault.ts";
 import { IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
-import type { SystemDns, SystemDnsOptions } from "../platform.ts";
+import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { runTool, type ToolOutcome } from "./command.ts";
 
 export class ResolvedDns implements SystemDns {
@@ -26,11 +26,11 @@ export class ResolvedDns implements SystemDns {
     await must("status", "--no-pager");
   }
 
-  async upstreams(): Promise<IpAddress[]> {
+  async upstreams(): Promise<Resolver[]> {
     const { code, stdout } = await resolvectl("dns").catch(() => ({ code: 1, stdout: "" }));
-    return code === 0
-      ? parseResolvers(stdout, this.#device).filter((address) => !this.#isSentinel(address))
-      : [];
+    if (code !== 0) return [];
+    const found = parseResolvers(stdout, this.#device);
+    return found.filter((address) => !this.#isSentinel(address)).map((address) => ({ address }));
   }
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {

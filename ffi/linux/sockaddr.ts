@@ -17,6 +17,7 @@ export function writeSockaddr(at: number, address: SocketAddress): number {
   arena.setU16(at, address.family === 4 ? AF_INET : AF_INET6);
   arena.data.setUint16(at + 2, address.port);
   arena.bytes.set(address.ip.bytes, at + (address.family === 4 ? 4 : 8));
+  if (address.scopeId !== undefined && address.family === 6) arena.setU32(at + 24, address.scopeId);
   return address.family === 4 ? 16 : 28;
 }
 

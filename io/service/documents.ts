@@ -143,7 +143,7 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
       address: String(address),
       upstream: serverText(upstream),
     })),
-    systemResolvers: facts.resolvers.map(String),
+    systemResolvers: [...facts.resolvers],
     ...present("searchDomain", status.interface?.dns.searchDomain),
     intercepted: status.resources
       .filter(({ type, isActive, address }) => type === "dns" && isActive && address !== undefined)

@@ -170,12 +170,15 @@ export class IpNetwork {
 export class SocketAddress {
   readonly ip: IpAddress;
   readonly port: number;
+  /** Index of the interface that a link-local address is on (RFC 4007 §6). Not part of the key. */
+  readonly scopeId: number | undefined;
   /** Canonical `Map` key; numbers for IPv4, strings for IPv6. */
   readonly key: AddressKey;
 
-  constructor(ip: IpAddress, port: number) {
+  constructor(ip: IpAddress, port: number, scopeId?: number) {
     this.ip = ip;
     this.port = port;
+    this.scopeId = scopeId;
     this.key = typeof ip.key === "number" ? ip.key * 65536 + port : ip.key + String.fromCharCode(port);
   }
 
@@ -204,7 +207,10 @@ export class SocketAddress {
   }
 
   toString(): string {
-    return this.family === 4 ? `${this.ip}:${this.port}` : `[${this.ip}]:${this.port}`;
+    if (this.family === 4) return `${this.ip}:${this.port}`;
+    return this.scopeId === undefined
+      ? `[${this.ip}]:${this.port}`
+      : `[${this.ip}%${this.scopeId}]:${this.port}`;
   }
 
   toJSON(): string {

@@ -61,7 +61,10 @@ Deno.test("ResolvConfDns.set: names our resolvers, keeps the host's search list 
     assert.deepEqual(conf.search, ["fz.test", "corp.test"]);
     assert.deepEqual(conf.options, ["ndots:2", "edns0"]);
     assert.equal(await control.isInForce(), true);
-    assert.deepEqual((await control.upstreams()).map(String), ["192.0.2.53", "2001:db8::53"]);
+    assert.deepEqual((await control.upstreams()).map(({ address }) => String(address)), [
+      "192.0.2.53",
+      "2001:db8::53",
+    ]);
     await control.undo();
     assert.equal(await read(), ORIGINAL);
     assert.deepEqual(await names(folder), ["resolv.conf"]);
@@ -83,7 +86,10 @@ Deno.test("ResolvConfDns.undo: restores after a killed process, once", () =>
   scene(async ({ dns, read, path, folder }) => {
     await dns().set(SENTINELS, undefined);
     const next = dns();
-    assert.deepEqual((await next.upstreams()).map(String), ["192.0.2.53", "2001:db8::53"]);
+    assert.deepEqual((await next.upstreams()).map(({ address }) => String(address)), [
+      "192.0.2.53",
+      "2001:db8::53",
+    ]);
     await next.undo();
     assert.equal(await read(), ORIGINAL);
     const changed = "nameserver 198.51.100.1\n";
@@ -109,7 +115,7 @@ Deno.test("ResolvConfDns.undo: leaves a file alone that somebody else wrote mean
     const dhcp = "nameserver 203.0.113.1\n";
     await Deno.writeTextFile(path, dhcp);
     assert.equal(await control.isInForce(), false);
-    assert.deepEqual((await control.upstreams()).map(String), ["203.0.113.1"]);
+    assert.deepEqual((await control.upstreams()).map(({ address }) => String(address)), ["203.0.113.1"]);
     await control.set(SENTINELS, undefined);
     assert.equal(await control.isInForce(), true);
     await control.undo();
@@ -143,7 +149,10 @@ Deno.test("ResolvConfDns: replaces a symbolic link, and puts it back", () =>
     const control = dns();
     await control.set(SENTINELS, undefined);
     assert.equal(await Deno.readTextFile(`${folder}/stub.conf`), ORIGINAL);
-    assert.deepEqual((await control.upstreams()).map(String), ["192.0.2.53", "2001:db8::53"]);
+    assert.deepEqual((await control.upstreams()).map(({ address }) => String(address)), [
+      "192.0.2.53",
+      "2001:db8::53",
+    ]);
     await dns().undo();
     assert.equal(await Deno.readLink(path), "stub.conf");
     assert.equal(await read(), ORIGINAL);
@@ -169,7 +178,7 @@ Deno.test("ResolvConfDns: changes nothing when disabled, but cleans up after a k
 Deno.test("ResolvConfDns.upstreams: never names a sentinel", () =>
   scene(async ({ dns, path }) => {
     await Deno.writeTextFile(path, "nameserver 100.100.111.2\nnameserver 0.0.0.0\nnameserver 192.0.2.1\n");
-    assert.deepEqual((await dns().upstreams()).map(String), ["192.0.2.1"]);
+    assert.deepEqual((await dns().upstreams()).map(({ address }) => String(address)), ["192.0.2.1"]);
     await Deno.remove(path);
     assert.deepEqual(await dns().upstreams(), []);
   }));

@@ -6,7 +6,7 @@ import { reportGatewayEvent } from "../../io/gateway_events.ts";
 import { hostsFileLookup } from "../../io/host_lookup.ts";
 import { UpstreamDns, type UpstreamSockets } from "../../io/upstream_dns.ts";
 import { upstreamLookup } from "../../io/upstream_lookup.ts";
-import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
+import { SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import { frameMessage } from "../../lib/dns/tcp_server.ts";
 import { decodeDnsQuery, encodeDnsAnswer, encodeDnsQuery, isAnswerTo } from "../../lib/wire/dns.ts";
@@ -81,7 +81,7 @@ Deno.test("upstreamLookup takes any answer of a resolver", () => {
     fc.asyncProperty(hostile, async (message) => {
       const lookup = upstreamLookup({
         dns: { ask: () => Promise.resolve({ type: "answer", message }) },
-        resolvers: () => [IpAddress.from("192.0.2.53")],
+        resolvers: () => [SocketAddress.from("192.0.2.53:53")],
         fallback: () => Promise.resolve([]),
       });
       for (const address of await lookup("a.example")) {

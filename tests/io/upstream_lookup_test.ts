@@ -85,7 +85,7 @@ Deno.test("markedUdp: ends at the time limit when nobody answers", () =>
 function lookupWith(answers: Record<string, Partial<Record<number, readonly string[]>>>) {
   const asked: string[] = [];
   const lookup = upstreamLookup({
-    resolvers: () => Object.keys(answers).map(IpAddress.from),
+    resolvers: () => Object.keys(answers).map((ip) => new SocketAddress(IpAddress.from(ip), 53)),
     fallback: (name) => {
       asked.push(`fallback ${name}`);
       return Promise.resolve([]);
