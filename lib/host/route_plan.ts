@@ -1,0 +1,152 @@
+/**
+ * Which rules and routes of policy routing (ip-rule(8)) a tunnel needs, as data. Order is meaning: what must pass the
+ * tunnel by jumps over everything of ours; a resource beats the local network; the machine's own more specific routes,
+ * its local networks among them, beat the Internet resource. Packets with our mark see none of it.
+ */
+
+import type { Family, IpAddress, IpNetwork } from "../base/ip.ts";
+import { hostNetwork, subtractNetworks } from "./subtract.ts";
+
+/** Routing tables. `resources` and `internet` are ours; `links` is one that upstream's client leaves behind. */
+export const Table = {
+  resources: 0x2021_fd00,
+  links: 0x2021_fd01,
+  internet: 0x2021_fd02,
+  main: 254,
+} as const;
+
+/** Priorities of our rules; the kernel looks at low ones first. */
+export const Priority = {
+  /** Destinations that pass the tunnel by. */
+  bypass: 90,
+  /** Sockets of ours, by their port. */
+  localPort: 95,
+  resources: 100,
+  /** The machine's own routes, default routes left out. */
+  local: 200,
+  internet: 300,
+  /** Matches everything and does nothing: where those jump to that pass by. */
+  end: 310,
+} as const;
+
+/** `protocol` of our rules and routes: who made them. */
+export const PROTOCOL = 70;
+
+/** A rule. Conditions that are undefined hold for every packet. */
+export interface PlannedRule {
+  readonly family: Family;
+  readonly priority: number;
+  readonly action:
+    | { readonly type: "lookup"; readonly table: number; readonly suppressPrefixLength?: number }
+    | { readonly type: "goto"; readonly priority: number }
+    | { readonly type: "nop" };
+  /** The rule is for packets that do not carry this mark. */
+  readonly notMark?: number;
+  readonly destination?: IpNetwork;
+  /** The rule is for UDP from this port. */
+  readonly udpSourcePort?: number;
+}
+
+/** A route to our device. */
+export interface PlannedRoute {
+  readonly destination: IpNetwork;
+  readonly table: number;
+  /** Interface index. */
+  readonly device: number;
+}
+
+/** Rules and routes. */
+export interface RoutePlan {
+  readonly rules: readonly PlannedRule[];
+  readonly routes: readonly PlannedRoute[];
+}
+
+/** What leads into a tunnel, and what does not. */
+export interface RouteWishes {
+  /**
+   * "policy": rules and tables of our own. "main": routes in the main table, for gateways, and for kernels without
+   * rules: without default routes, and nothing is marked.
+   */
+  readonly routing: "policy" | "main";
+  /** Carried by packets that pass the tunnel by. */
+  readonly mark: number;
+  /** The tunnel's interface index. */
+  readonly device: number;
+  /** Those that the tunnel has. */
+  readonly families: readonly Family[];
+  /** Of resources, the tunnel's own among them; 0.0.0.0/0 and ::/0 are the Internet resource. */
+  readonly routes: readonly IpNetwork[];
+  readonly excluded: readonly IpNetwork[];
+  /** What becomes of the machine's own more specific routes while the Internet resource is on. */
+  readonly lan: "allow" | "deny";
+  /** Destinations of sockets of ours that carry no mark. */
+  readonly bypass: readonly IpAddress[];
+  /** Ports of UDP sockets of ours that the kernel's reverse path filter must be told of; IPv4 only. */
+  readonly localPorts: readonly number[];
+}
+
+/** Wishes that need nothing. */
+export const NO_WISHES: RouteWishes = {
+  routing: "policy",
+  mark: 0,
+  device: 0,
+  families: [],
+  routes: [],
+  excluded: [],
+  lan: "allow",
+  bypass: [],
+  localPorts: [],
+};
+
+/** Returns what `wishes` need. No two rules or routes of it are the same. */
+export function planRoutes(wishes: RouteWishes): RoutePlan {
+  const routes = wishes.routes.filter(({ family }) => wishes.families.includes(family));
+  if (wishes.routing === "main") return { rules: [], routes: mainRoutes(wishes, routes) };
+  return {
+    rules: ([4, 6] as const).flatMap((family) => policyRules(wishes, family)),
+    routes: distinct(routes).map((destination) => ({
+      destination,
+      table: destination.prefix === 0 ? Table.internet : Table.resources,
+      device: wishes.device,
+    })),
+  };
+}
+
+function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
+  const { mark: notMark, families, excluded, lan, bypass, localPorts } = wishes;
+  const out = { type: "goto", priority: Priority.end } as const;
+  const passing: PlannedRule[] = distinct([...excluded, ...bypass.map(hostNetwork)])
+    .filter((destination) => destination.family === family)
+    .map((destination) => ({ family, priority: Priority.bypass, action: out, destination }));
+  if (family === 4) {
+    for (const udpSourcePort of new Set(localPorts)) {
+      passing.push({ family, priority: Priority.localPort, action: out, udpSourcePort });
+    }
+  }
+  const steering: PlannedRule[] = [];
+  if (families.includes(family)) {
+    const lookUp = (priority: number, table: number): PlannedRule => ({
+      ...{ family, priority, notMark, action: { type: "lookup", table } },
+    });
+    steering.push(lookUp(Priority.resources, Table.resources));
+    const hasInternet = wishes.routes.some((route) => route.family === family && route.prefix === 0);
+    if (hasInternet && lan === "allow") {
+      const action = { type: "lookup", table: Table.main, suppressPrefixLength: 0 } as const;
+      steering.push({ family, priority: Priority.local, notMark, action });
+    }
+    steering.push(lookUp(Priority.internet, Table.internet));
+  }
+  if (passing.length === 0) return steering;
+  return [...passing, ...steering, { family, priority: Priority.end, action: { type: "nop" } }];
+}
+
+/** Nothing can be skipped in the main table: what passes by is cut out of the routes. */
+function mainRoutes({ device, excluded, bypass }: RouteWishes, routes: readonly IpNetwork[]): PlannedRoute[] {
+  const holes = [...excluded, ...bypass.map(hostNetwork)];
+  const pieces = routes.filter(({ prefix }) => prefix > 0).flatMap((route) => subtractNetworks(route, holes));
+  return distinct(pieces).map((destination) => ({ destination, table: Table.main, device }));
+}
+
+function distinct(networks: readonly IpNetwork[]): IpNetwork[] {
+  return [...new Map(networks.map((network) => [String(network), network])).values()];
+}
