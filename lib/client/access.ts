@@ -253,11 +253,16 @@ export class Access {
     this.sites.handleGone(peer.siteId, gatewayId);
     if (reason === "goodbye" || reason === "failed") this.peers.markLeft(gatewayId, now);
     emit({ type: "gateway-lost", gatewayId, reason, detail });
+    if (reason !== "reset" && !(reason === "failed" && peer.isConnected)) return;
+    // Who only listens, as one who downloads does, has no packet that would ask. Once: what never connected waits.
+    for (const resourceId of [...peer.resourceIds].slice(0, MAX_WANTED_AGAIN)) this.want(resourceId, now);
   }
 
   /** Forgets all gateways. */
   dropAll(reason: "reset" | "shutdown", now: Instant): void {
     for (const { id } of [...this.peers.values()]) this.dropGateway(id, reason, undefined, now);
+    // They were lost with our network: the same ones, where streams go on, are the best choice again.
+    if (reason === "reset") this.peers.forgive();
   }
 
   #request(resourceId: string, now: Instant): void {
@@ -319,4 +324,6 @@ export class Access {
   }
 }
 
+/** Of one gateway, without a packet for each. */
+const MAX_WANTED_AGAIN = 32;
 const GOODBYE = encodeControl({ type: "goodbye" });

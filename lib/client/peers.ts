@@ -160,6 +160,11 @@ export class Peers {
     if (this.#leftAt.size > MAX_KNOWN) this.#leftAt.delete(this.#leftAt.keys().next().value!);
   }
 
+  /** Forgets which gateways left or failed: it was not they. */
+  forgive(): void {
+    this.#leftAt.clear();
+  }
+
   /** Returns the gateways that the portal should prefer: connected ones first, then the latest known. */
   preferredIds(now: Instant): string[] {
     const usable = [...this.#known].reverse().filter((id) => {

@@ -173,14 +173,17 @@ Deno.test("ClientSession asks anew at once when a gateway says goodbye, and no l
   assert.deepEqual(harness.takeSent(), ["g2 tcp 10.20.1.1:443"]);
 });
 
-Deno.test("ClientSession asks anew with the next packet when a connection failed", () => {
+Deno.test("ClientSession asks anew at once when a connection failed, with the next packet if it never was one", () => {
   const harness = Harness.started([OFFICE]);
   connected(harness, OFFICE.id, "10.20.0.1");
   harness.fail("g1");
+  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+  assert.equal(harness.session.status(harness.now).resources[0]?.state, "unknown");
+  harness.grant(OFFICE.id, "g2");
+  harness.fail("g2");
   assert.deepEqual(harness.takeRequests(), []);
   harness.send(syn("10.20.1.1"));
   assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
-  assert.equal(harness.session.status(harness.now).resources[0]?.state, "unknown");
 });
 
 Deno.test("ClientSession says goodbye to a gateway when its last resource goes", () => {
@@ -351,6 +354,20 @@ Deno.test("ClientSession.reset forgets all paths but not what waits, and asks an
   harness.session.handlePortalJoined(harness.now);
   harness.init([OFFICE, WIKI]);
   assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+});
+
+Deno.test("ClientSession.reset asks anew for who only listens, and prefers the gateway that it was", () => {
+  const harness = Harness.started([OFFICE, WIKI]);
+  connected(harness, OFFICE.id, "10.20.0.1");
+  harness.fail("g1");
+  harness.takeRequests();
+  harness.session.reset(KEY_PAIR, harness.now);
+  harness.session.handlePortalJoined(harness.now);
+  harness.init([OFFICE, WIKI]);
+  assert.deepEqual(harness.takePortal(), [{
+    event: "request_authorization",
+    payload: { resource_id: OFFICE.id, connected_gateway_ids: ["g1"] },
+  }]);
 });
 
 Deno.test("ClientSession forgets everything authorized through a gateway that came back with another key", () => {
