@@ -6,6 +6,7 @@ import { Fault, type FaultCode } from "../lib/base/fault.ts";
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
   EIO: 5,
   ENXIO: 6,
@@ -31,7 +32,7 @@ export const Errno = {
 } as const;
 
 /** Returns the text of `errno`, for example "permission denied". */
-function errnoText(errno: number): string {
+export function errnoText(errno: number): string {
   return TEXTS.get(errno) ?? `error ${errno}`;
 }
 
@@ -60,6 +61,7 @@ export function faultOf(
 const TEXTS = new Map<number, string>([
   [Errno.EPERM, "operation not permitted"],
   [Errno.ENOENT, "no such file"],
+  [Errno.ESRCH, "no such entry"],
   [Errno.EINTR, "interrupted"],
   [Errno.EIO, "input/output error"],
   [Errno.ENXIO, "no such device or address"],
