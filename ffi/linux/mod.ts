@@ -5,10 +5,12 @@ import { now } from "./clock.ts";
 import { createSystemDns } from "./dns.ts";
 import { chooseDns, observeDns } from "./dns_observe.ts";
 import { createHostNetwork } from "./host_network.ts";
+import { watchNetwork } from "./netlink/monitor.ts";
 import { readNetworkPath } from "./network_path.ts";
 import { createPoller } from "./poller.ts";
 import { checkTun, openTun } from "./tun.ts";
 import { bindUdp } from "./udp.ts";
+import { undoChange } from "./undo.ts";
 
 /** The platform as Linux offers it. */
 export const linux: Platform = {
@@ -22,6 +24,6 @@ export const linux: Platform = {
   chooseDns,
   observeDns,
   networkPath: readNetworkPath,
-  watchNetwork: () => undefined,
-  undoChange: () => Promise.resolve(false),
+  watchNetwork,
+  undoChange,
 };
