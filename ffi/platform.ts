@@ -45,10 +45,22 @@ export interface Platform {
    * somebody else since then stays. Throws a Fault ("dns", "privilege").
    */
   undoChange(change: Change, log: Log): Promise<boolean>;
+  /**
+   * Has somebody undo `change` the moment that this process is killed, unless a process has the lock at `lockPath` by
+   * then. Undefined for changes that break nothing until the next start, and where there cannot be such a somebody.
+   */
+  guardChange?(change: Change, lockPath: string, log: Log): Guard | undefined;
+}
+
+/** Somebody who waits for the end of this process. */
+export interface Guard {
+  /** He is not needed any more. */
+  end(): void;
 }
 
 /** A watch over the machine's network. */
 export interface NetworkMonitor {
+  /** Without it the process would not exit. */
   close(): void;
 }
 
