@@ -54,6 +54,8 @@ export interface RuleSpec {
   readonly suppressPrefixLength?: number;
   /** Default "lookup". */
   readonly action?: RuleAction;
+  /** Priority of the rule that "goto" goes to: a later one. Without that rule the packet goes to the next. */
+  readonly goto?: number;
 }
 
 /** A rule of the machine. */
@@ -61,8 +63,6 @@ export interface Rule extends RuleSpec {
   readonly protocol: number;
   readonly not: boolean;
   readonly action: RuleAction;
-  /** Priority of the rule that "goto" goes to. */
-  readonly goto?: number;
   /** Type of service. */
   readonly tos?: number;
   /** For the owners of sockets, both included. */
@@ -162,6 +162,7 @@ function encode(rule: RuleSpec): Uint8Array {
   if (rule.suppressPrefixLength !== undefined) {
     attributes.push(attribute32(FRA_SUPPRESS_PREFIXLEN, rule.suppressPrefixLength));
   }
+  if (rule.goto !== undefined) attributes.push(attribute32(FRA_GOTO, rule.goto));
   return concatBytes(...attributes);
 }
 
