@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { platform } from "../../ffi/mod.ts";
+import { isIsolated } from "../../io/lab/isolation.ts";
+
+/** These run in the isolated namespace itself, which is the host here; `eth0` is its link. */
+const host = await platform();
+
+function sh(script: string): void {
+  const { code, stderr } = new Deno.Command("sh", { args: ["-ec", script] }).outputSync();
+  assert.equal(code, 0, `${script}: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** Counts the calls. */
+class Watch {
+  calls = 0;
+  #tell = () => {};
+  readonly #monitor = host.watchNetwork(() => {
+    this.calls++;
+    this.#tell();
+  })!;
+
+  /** Does `work` and waits for a call after it. */
+  async sees(work: () => void): Promise<void> {
+    await this.quiet();
+    const next = new Promise<boolean>((resolve) => this.#tell = () => resolve(true));
+    work();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<boolean>((resolve) => timer = setTimeout(resolve, 20_000, false));
+    assert.ok(await Promise.race([next, late]), `no change was told of after ${work}`);
+    clearTimeout(timer);
+  }
+
+  /** Waits until nothing has changed for a while. */
+  async quiet(): Promise<void> {
+    for (let before = -1; before !== this.calls;) {
+      before = this.calls;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+
+  close(): void {
+    this.#monitor.close();
+  }
+}
+
+async function watched(body: (watch: Watch) => Promise<void>): Promise<void> {
+  assert.ok(isIsolated(), "run by deno task e2e");
+  sh(`ip link add eth0 type veth peer name peer0
+    for dev in eth0 peer0; do ip link set $dev addrgenmode none; ip link set $dev up; done
+    ip addr add 192.0.2.2/24 dev eth0; ip -6 addr add 2001:db8:1::2/64 dev eth0 nodad`);
+  const watch = new Watch();
+  try {
+    await body(watch);
+  } finally {
+    watch.close();
+    sh("ip link del eth0");
+  }
+}
+
+Deno.test("watchNetwork: tells of changes of links, addresses, routes and rules of both families", () =>
+  watched(async (watch) => {
+    for (
+      const change of [
+        "ip link set peer0 down",
+        "ip link set peer0 up",
+        "ip addr add 192.0.2.3/24 dev eth0",
+        "ip addr del 192.0.2.3/24 dev eth0",
+        "ip -6 addr add 2001:db8:1::3/64 dev eth0 nodad",
+        "ip route add default via 192.0.2.1",
+        "ip route replace default via 192.0.2.9",
+        "ip route del default",
+        "ip -6 route add default via 2001:db8:1::1",
+        "ip route add 10.0.0.0/8 dev eth0 table 77",
+        "ip rule add to 203.0.113.9 lookup main priority 90",
+        "ip rule del to 203.0.113.9 lookup main priority 90",
+        "ip -6 rule add to 2001:db8:9::9 lookup main priority 90",
+        "ip -6 rule del to 2001:db8:9::9 lookup main priority 90",
+        "ip link add dummy9 type veth peer name dummy8",
+        "ip link del dummy9",
+      ]
+    ) await watch.sees(() => sh(change));
+  }));
+
+Deno.test("watchNetwork: makes one call of many changes, and none without a change", () =>
+  watched(async (watch) => {
+    await watch.quiet();
+    const before = watch.calls;
+    await watch.sees(() =>
+      sh("for n in $(seq 200); do echo route add 10.0.$n.0/24 dev eth0; done | ip -batch -")
+    );
+    await watch.quiet();
+    assert.ok(watch.calls - before <= 40, `${watch.calls - before} calls`);
+  }));
+
+Deno.test("watchNetwork: takes more changes than the kernel keeps for a change, and goes on", () =>
+  watched(async (watch) => {
+    // This thread is busy meanwhile, so that nobody reads.
+    await watch.sees(() =>
+      sh(
+        "for a in $(seq 80); do for b in $(seq 250); do echo route add 10.$a.$b.0/24 dev eth0; done; done | ip -batch -",
+      )
+    );
+    await watch.sees(() => sh("ip route add default via 192.0.2.1"));
+  }));
+
+Deno.test("NetworkMonitor.close: ends the calls", () =>
+  watched(async (watch) => {
+    await watch.quiet();
+    const before = watch.calls;
+    watch.close();
+    sh("ip addr add 192.0.2.3/24 dev eth0");
+    await watch.quiet();
+    assert.equal(watch.calls, before);
+  }));
+
+Deno.test("NetworkMonitor: lets the process end after close, and Deno.exit without it", async () => {
+  const run = async (end: string) => {
+    const script = `import { platform } from ${JSON.stringify(import.meta.resolve("../../ffi/mod.ts"))};
+      const monitor = (await platform()).watchNetwork(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      console.log(monitor !== undefined);
+      ${end}`;
+    const { code, stdout } = await new Deno.Command("timeout", {
+      args: ["30", Deno.execPath(), "eval", "--quiet", script],
+      stderr: "inherit",
+    }).output();
+    return `${code} ${new TextDecoder().decode(stdout)}`;
+  };
+  assert.equal(await run("monitor.close();"), "0 true\n");
+  assert.equal(await run("Deno.exit(3);"), "3 true\n");
+});
