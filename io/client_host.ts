@@ -9,12 +9,17 @@ import { Fault } from "../lib/base/fault.ts";
 import type { SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
+import { pathsOf } from "../lib/control/paths.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
+import { guarded } from "./guardian.ts";
+import { type HeldJournal, openJournal } from "./journal.ts";
 import { undoLeftovers } from "./leftovers.ts";
+import { pathContext } from "./path_context.ts";
 import { resolverAddresses } from "./resolvers.ts";
 import { describeTunHolder, findTunHolder, otherClientFault } from "./tun_holder.ts";
+import { within } from "./within.ts";
 
 /** What a client takes from its machine. */
 export interface ClientHostOptions {
@@ -24,30 +29,51 @@ export interface ClientHostOptions {
   /** Carried by packets that pass the tunnel by. */
   readonly mark: number;
   readonly log: Log;
+  /** Default: that of this user. */
+  readonly journal?: HeldJournal;
 }
+
+/** How long each step of `undo` may take: a service that does not answer must not hold the end up. */
+const UNDO_LIMIT_MS = 3000;
 
 export class ClientHost {
   readonly tun: Tun;
   readonly bypass: Bypass;
   readonly #network: HostNetwork;
   readonly #dns: SystemDns;
+  readonly #journal: HeldJournal;
   readonly #log: Log;
   #resolvers: readonly SocketAddress[] = [];
   #applied: InterfaceConfig | undefined;
   #work: Promise<void> = Promise.resolve();
   #isUndone = false;
 
-  private constructor(tun: Tun, network: HostNetwork, dns: SystemDns, log: Log) {
+  private constructor(tun: Tun, network: HostNetwork, dns: SystemDns, journal: HeldJournal, log: Log) {
     this.tun = tun;
     this.#network = network;
     this.#dns = dns;
+    this.#journal = journal;
     this.#log = log;
     this.bypass = new Bypass(network);
   }
 
   /** Removes leftovers and creates the device. Throws a Fault ("privilege", "tun", "dns") with nothing changed. */
-  static async open({ platform, tunName, dnsControl, mark, log }: ClientHostOptions): Promise<ClientHost> {
-    const parts = { device: tunName, log } as const;
+  static async open(options: ClientHostOptions): Promise<ClientHost> {
+    const { platform, log } = options;
+    const paths = pathsOf(pathContext());
+    const held = options.journal ?? openJournal(paths, log);
+    const journal = guarded(held, { platform, lockPath: paths.lock, log });
+    try {
+      return await ClientHost.#open(options, journal);
+    } catch (error) {
+      journal.close();
+      throw error;
+    }
+  }
+
+  static async #open(options: ClientHostOptions, journal: HeldJournal): Promise<ClientHost> {
+    const { platform, tunName, dnsControl, mark, log } = options;
+    const parts = { device: tunName, journal, log } as const;
     const dns = platform.createSystemDns({ ...parts, control: dnsControl, isSentinel: isSentinelAddress });
     platform.checkTun();
     const tun = openTun(platform, tunName);
@@ -63,9 +89,10 @@ export class ClientHost {
       if (other !== undefined) {
         throw otherClientFault("Cannot start", other);
       }
-      await undoLeftovers(platform, { network, dns, log });
+      await undoLeftovers(platform, { network, dns, journal, log });
       await dns.check();
-      const host = new ClientHost(tun, network, dns, log);
+      if (needsJournal(dns.control)) journal.check();
+      const host = new ClientHost(tun, network, dns, journal, log);
       await host.refreshResolvers();
       return host;
     } catch (error) {
@@ -134,14 +161,41 @@ export class ClientHost {
     });
   }
 
-  /** Takes back everything but the device. Never throws. */
-  undo(): Promise<void> {
-    const undone = this.#inTurn(async () => {
-      await this.#dns.undo().catch((error) => this.#log.error("cannot restore DNS", { error }));
-      await this.#network.undo();
-    });
+  /**
+   * Takes back everything but the device: DNS, then rules and routes. Never throws, and takes a few seconds at the most;
+   * what is not undone by then stays in the journal.
+   */
+  async undo(): Promise<void> {
+    if (this.#isUndone) return await this.#work;
     this.#isUndone = true;
-    return undone.catch((error) => this.#log.error("cannot undo all changes", { error }));
+    const before = this.#work;
+    this.#work = this.#undoInOrder(before);
+    await this.#work;
+  }
+
+  async #undoInOrder(before: Promise<void>): Promise<void> {
+    const left = [
+      ...await this.#undoStep("what was being changed", before),
+      ...await this.#undoStep("DNS", this.#dns.undo()),
+      ...await this.#undoStep("rules and routes", this.#network.undo()),
+    ];
+    this.#journal.close();
+    if (left.length > 0) {
+      this.#log.error("not everything was undone on this machine; run `fz cleanup`", {
+        left: left.join(", "),
+      });
+    }
+  }
+
+  /** Returns `what` if it was not done in time, or failed. */
+  async #undoStep(what: string, work: Promise<unknown>): Promise<string[]> {
+    try {
+      if (await within(UNDO_LIMIT_MS, work)) return [];
+      this.#log.warn("cannot undo in time", { what });
+    } catch (error) {
+      this.#log.error("cannot undo", { what, error });
+    }
+    return [what];
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -154,6 +208,11 @@ export class ClientHost {
 
 function dnsText({ dns }: InterfaceConfig): string {
   return `${dns.searchDomain} ${dns.sentinels.join(" ")}`;
+}
+
+/** Whether what is changed is found nowhere but in the journal, and breaks the machine's DNS until it is undone. */
+function needsJournal(control: DnsControl): boolean {
+  return control === "etc-resolv-conf" || control === "resolvconf";
 }
 
 /** Throws the platform's Fault, and who has the device if that is known. */

@@ -1,6 +1,7 @@
 /**
- * What a client that was killed could not take back on its machine: rules and routes, and /etc/resolv.conf. The next
- * client undoes it at its start, and `fz cleanup` when it is asked to. The TUN device ends with its process, and what
+ * What a session that was killed could not take back on its machine. What it noted in its journal is undone first, then
+ * what carries our mark: a journal that was lost must not keep rules, routes and resolv.conf from being put right. The
+ * next client does it at its start, and `fz cleanup` when it is asked to. The TUN device ends with its process, and what
  * systemd-resolved was told ends with the device.
  */
 
@@ -8,12 +9,16 @@ import type { HostNetwork, Platform, SystemDns } from "../ffi/platform.ts";
 import { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
+import { canRemain, type Change, describeChange } from "../lib/host/journal.ts";
+import { type HeldJournal, thisKernel } from "./journal.ts";
 
 /** What was undone. */
 export interface Undone {
   /** Rules and routes as `ip` takes them. They name networks of the user's resources. */
   readonly network: readonly string[];
   readonly wasDnsRestored: boolean;
+  /** Changes of the journal of which something was left, for a person. */
+  readonly changes: readonly string[];
 }
 
 /** Who undoes. */
@@ -21,6 +26,7 @@ export interface LeftoverOptions {
   readonly network: HostNetwork;
   /** The control that the next client uses; resolv.conf is looked after whatever it is. */
   readonly dns: SystemDns;
+  readonly journal: HeldJournal;
   readonly log: Log;
 }
 
@@ -30,26 +36,66 @@ export interface LeftoverOptions {
  */
 export async function undoLeftovers(
   platform: Platform,
-  { network, dns, log }: LeftoverOptions,
+  { network, dns, journal, log }: LeftoverOptions,
 ): Promise<Undone> {
+  const replayed = await replay(platform, journal, log);
+  // What only the mark tells of.
+  const wasFileRestored = await restoreFile(platform, dns, log);
   const undone = await network.undo();
+  for (const { change } of journal.entries()) if (change.type === "network") journal.forget(change.id);
   if (undone.length > 0) log.info("removed leftovers of an earlier run", { count: undone.length });
-  // An earlier client may have used another control than this one.
-  const file = dns.control === "systemd-resolved"
-    ? platform.createSystemDns({
-      control: "etc-resolv-conf",
-      device: "",
-      isSentinel: isSentinelAddress,
-      log,
-    })
-    : dns;
+  const wasDnsRestored = wasFileRestored || replayed.undone.some(isOfDns);
+  if (wasDnsRestored) log.info("restored DNS after an earlier run");
+  if (replayed.failure !== undefined) {
+    if (dns.control !== "systemd-resolved" && dns.control !== "network-manager") throw replayed.failure;
+    log.warn("cannot undo all of an earlier run", { error: replayed.failure });
+  }
+  return { network: undone, wasDnsRestored, changes: replayed.undone.map(describeChange) };
+}
+
+interface Replayed {
+  readonly undone: readonly Change[];
+  /** The first of them. */
+  readonly failure: Fault | undefined;
+}
+
+/** Undoes what the journal has, last things first. What cannot be undone stays in it. */
+async function replay(platform: Platform, journal: HeldJournal, log: Log): Promise<Replayed> {
+  const undone: Change[] = [];
+  let failure: Fault | undefined;
+  const here = thisKernel();
+  for (const entry of journal.entries().toReversed()) {
+    const { change } = entry;
+    // Rules and routes are all found by their mark, and are told of one by one.
+    if (change.type === "network") continue;
+    try {
+      if (canRemain(entry, here) && await platform.undoChange(change, log)) undone.push(change);
+      journal.forget(change.id);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      failure ??= error;
+    }
+  }
+  return { undone, failure };
+}
+
+/** Puts resolv.conf back by our mark in it, for an earlier client may have used another control than this one. */
+async function restoreFile(platform: Platform, dns: SystemDns, log: Log): Promise<boolean> {
+  const file = dns.control === "etc-resolv-conf" ? dns : platform.createSystemDns({
+    control: "etc-resolv-conf",
+    device: "",
+    isSentinel: isSentinelAddress,
+    log,
+  });
   try {
-    const wasDnsRestored = await file.undo();
-    if (wasDnsRestored) log.info("restored DNS after an earlier run");
-    return { network: undone, wasDnsRestored };
+    return await file.undo();
   } catch (error) {
     if (!(error instanceof Fault) || dns.control === "etc-resolv-conf") throw error;
     log.warn("cannot restore DNS after an earlier run", { error });
-    return { network: undone, wasDnsRestored: false };
+    return false;
   }
+}
+
+function isOfDns({ type }: Change): boolean {
+  return type === "file" || type === "resolvconf" || type === "nrpt" || type === "scutil";
 }

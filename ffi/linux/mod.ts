@@ -4,6 +4,7 @@ import type { Platform } from "../platform.ts";
 import { now } from "./clock.ts";
 import { createSystemDns } from "./dns.ts";
 import { chooseDns, observeDns } from "./dns_observe.ts";
+import { guardChange } from "./guardian.ts";
 import { createHostNetwork } from "./host_network.ts";
 import { watchNetwork } from "./netlink/monitor.ts";
 import { readNetworkPath } from "./network_path.ts";
@@ -26,4 +27,5 @@ export const linux: Platform = {
   networkPath: readNetworkPath,
   watchNetwork,
   undoChange,
+  guardChange,
 };

@@ -11,7 +11,7 @@ export interface ResolvConf {
 }
 
 /** First line of a file that we wrote. */
-const MARKER = "# Written by fz: all names are asked through the tunnel.";
+export const MARKER = "# Written by fz: all names are asked through the tunnel.";
 
 /** Returns whether we wrote `text`. */
 export function hasMarker(text: string): boolean {

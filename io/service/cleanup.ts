@@ -7,6 +7,7 @@ import type { Log } from "../../lib/base/log.ts";
 import type { CleanupReport } from "../../lib/control/config.ts";
 import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { isSentinelAddress } from "../../lib/dns/sentinels.ts";
+import { type HeldJournal, openJournal } from "../journal.ts";
 import { undoLeftovers, type Undone } from "../leftovers.ts";
 import { pathContext } from "../path_context.ts";
 import { runtimeFolderFault } from "../runtime_folder.ts";
@@ -19,6 +20,7 @@ import { sleep } from "./sleep.ts";
 /** How long a process that was killed may take to be gone. */
 const KILL_PATIENCE_MS = 500;
 const INTERVAL_MS = 50;
+const LOCK_PATIENCE_MS = 1000;
 
 /**
  * Undoes what is left of sessions of this user. Throws a Fault ("tun") while a session of this user runs; `otherClient`
@@ -28,7 +30,8 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
   const paths = pathsOf(pathContext());
   const trace = await readSessionTrace(paths);
   if (trace.type === "alive") throw stillRuns(`the session (pid ${trace.record.pid}) runs`);
-  const lock = await takeLock(paths.lock).catch((error) => {
+  // A guardian, or somebody who only looks, has it for no longer.
+  const lock = await takeLock(paths.lock, LOCK_PATIENCE_MS).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "no folder" as const;
     throw runtimeFolderFault(paths.runtime, error);
   });
@@ -37,19 +40,22 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
     throw new Fault("tun", `Cannot clean up: ${who} holds "${paths.lock}"`, { next });
   }
   try {
-    const undone = await undoAll(log).catch((error) => {
+    const undone = await undoAll(paths, log).catch((error) => {
       if (error instanceof Fault && error.code === "tun") return error;
       throw error;
     });
     if (undone instanceof Fault) {
-      return { session: undefined, network: [], wasDnsRestored: false, files: [], otherClient: undone };
+      const nothing = { network: [], wasDnsRestored: false, changes: [], files: [], setAside: [] };
+      return { session: undefined, ...nothing, otherClient: undone };
     }
     const files = lock === "no folder" ? [] : await removeFiles(paths);
     return {
       session: trace.type === "killed" ? trace.record && { pid: trace.record.pid } : undefined,
       network: undone.network,
       wasDnsRestored: undone.wasDnsRestored,
+      changes: undone.changes,
       files,
+      setAside: undone.setAside,
     };
   } finally {
     if (lock !== "no folder") lock.release();
@@ -60,7 +66,19 @@ export async function cleanUp(log: Log): Promise<CleanupReport> {
  * Undoes all changes of the machine that a client of ours may have made. Throws a Fault: "tun" while another client
  * runs, "privilege" or "dns" if something cannot be undone.
  */
-export async function undoAll(log: Log): Promise<Undone> {
+export async function undoAll(
+  paths: Paths,
+  log: Log,
+): Promise<Undone & { readonly setAside: readonly string[] }> {
+  const journal = openJournal(paths, log);
+  try {
+    return { ...await undoWith(journal, log), setAside: journal.setAside };
+  } finally {
+    journal.close();
+  }
+}
+
+async function undoWith(journal: HeldJournal, log: Log): Promise<Undone> {
   const platform = await thisPlatform();
   const network = platform.createHostNetwork({ device: "", mtu: 0, mark: 0, routing: "policy", log });
   const present = await network.present();
@@ -72,7 +90,7 @@ export async function undoAll(log: Log): Promise<Undone> {
     isSentinel: isSentinelAddress,
     log,
   });
-  const undone = await undoLeftovers(platform, { network, dns, log });
+  const undone = await undoLeftovers(platform, { network, dns, journal, log });
   if (present.length > 0 && (await network.present()).length > 0) {
     throw new Fault("privilege", "Cannot undo all rules and routes of a killed session", {
       next: "Run the command with sudo.",
@@ -102,7 +120,7 @@ function stillRuns(what: string): Fault {
 async function removeFiles(paths: Paths): Promise<string[]> {
   const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile } = paths;
   const removed: string[] = [];
-  const drafts = await draftsIn(paths);
+  const drafts = [...await draftsIn(paths), `${paths.state}/journal.json.new`];
   for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile, ...drafts]) {
     if (await Deno.remove(path).then(() => true, () => false)) removed.push(path);
   }
@@ -122,4 +140,4 @@ async function draftsIn({ runtime }: Paths): Promise<string[]> {
   return drafts;
 }
 
-const DRAFT = /^(fz(-read)?\.sock|session\.json|exit\.json)\.\d+$|^control(-read)?\.json\.new$/;
+const DRAFT = /^(fz(-read)?\.sock|session\.json|exit\.json)\.\d+$|^(control(-read)?|journal)\.json\.new$/;

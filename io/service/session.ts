@@ -163,7 +163,7 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
     if (trace.type === "killed") {
       log.info("an earlier session was killed", { pid: trace.record?.pid });
       // An engine does it itself at its start.
-      if (config.token === undefined) await undoAll(log);
+      if (config.token === undefined) await undoAll(paths, log);
     }
     await removeExitFile(paths);
     const { tunName, dnsControl } = config.client;

@@ -79,8 +79,12 @@ export interface CleanupReport {
   /** Rules and routes. */
   readonly network: readonly string[];
   readonly wasDnsRestored: boolean;
+  /** Other changes that the journal had, for a person: "the file /etc/resolv.conf". */
+  readonly changes?: readonly string[];
   /** Files and sockets that were removed. */
   readonly files: readonly string[];
+  /** Where a journal was put that could not be understood. */
+  readonly setAside?: readonly string[];
   /** Why nothing was undone: somebody else's client runs. */
   readonly otherClient?: Fault;
 }

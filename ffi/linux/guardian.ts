@@ -1,0 +1,107 @@
+/**
+ * A small process that outlives a killed session and gives the machine its DNS back at once: a shell (POSIX sh, about a
+ * megabyte) that waits at a pipe. The word "done" ends it; the end of the pipe without it is the end of the session, and
+ * then it undoes one change, if ours is still in place. It has a session of its own (setsid(2)), so that neither
+ * the terminal nor a signal to the group reaches it, and takes the lock of the sessions, so that it never meets the
+ * next one: whoever has it undoes leftovers himself. Everything else waits for that one, or for `fz cleanup`.
+ */
+
+import { fromBase64 } from "../../lib/base/bytes.ts";
+import type { Log } from "../../lib/base/log.ts";
+import type { Change } from "../../lib/host/journal.ts";
+import type { Guard } from "../platform.ts";
+import { MARKER } from "./resolv_conf.ts";
+
+/** See `Platform.guardChange`. */
+export function guardChange(change: Change, lockPath: string, log: Log): Guard | undefined {
+  const env = taskOf(change);
+  if (env === undefined) return undefined;
+  try {
+    const child = new Deno.Command("sh", {
+      args: ["-c", SCRIPT, "fz-guardian"],
+      clearEnv: true,
+      env: {
+        ...env,
+        LOCK: lockPath,
+        LC_ALL: "C",
+        PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`,
+      },
+      // It must not keep a folder busy that somebody wants to unmount.
+      cwd: "/",
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+      detached: true,
+    }).spawn();
+    child.unref();
+    child.status.catch(() => {});
+    return { end: () => void dismiss(child) };
+  } catch (error) {
+    log.debug("nobody watches over this machine's DNS, should this process be killed", { error });
+    return undefined;
+  }
+}
+
+async function dismiss(child: Deno.ChildProcess): Promise<void> {
+  try {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("done\n"));
+    await writer.close();
+  } catch {
+    // Somebody ended it.
+  }
+}
+
+/** What the script gets to know; undefined for what needs no guardian, and what a variable cannot hold. */
+function taskOf(change: Change): Record<string, string> | undefined {
+  if (change.type === "resolvconf") return { TASK: "record", RECORD: change.record };
+  if (change.type !== "file") return undefined;
+  const { path, original, isInPlace } = change;
+  const shared = { FILE: path, MARKER };
+  if (original === undefined) return { ...shared, TASK: "none" };
+  if (original.type === "link") return { ...shared, TASK: "link", TARGET: original.target };
+  const content = new TextDecoder("utf-8", { ignoreBOM: true }).decode(fromBase64(original.content));
+  if (content.length > MAX_CONTENT || content.includes("\0") || content.includes("\ufffd")) return undefined;
+  const { mode, uid, gid } = original;
+  return {
+    ...shared,
+    TASK: isInPlace ? "place" : "file",
+    CONTENT: content,
+    MODE: mode.toString(8),
+    OWNER: `${uid}:${gid}`,
+  };
+}
+
+/** One variable of an environment holds 128 KiB (execve(2)). */
+const MAX_CONTENT = 100_000;
+
+const SCRIPT = `
+trap '' HUP INT QUIT TERM PIPE
+while read -r word; do
+  [ "$word" = done ] && exit 0
+done
+is_ours() {
+  [ "$TASK" = record ] && return 0
+  IFS= read -r line <"$FILE" || return 1
+  case $line in "$MARKER"*) return 0 ;; esac
+  return 1
+}
+is_ours || exit 0
+if [ -f "$LOCK" ] && command -v flock >/dev/null; then
+  exec 9>>"$LOCK"
+  flock -w 1 9 || exit 0
+  is_ours || exit 0
+fi
+draft=$FILE.fz-$$
+case $TASK in
+  record) resolvconf -d "$RECORD" ;;
+  none) rm -f "$FILE" ;;
+  link) ln -s "$TARGET" "$draft" && mv -f "$draft" "$FILE" ;;
+  place) printf %s "$CONTENT" >"$FILE" ;;
+  file)
+    umask 077
+    printf %s "$CONTENT" >"$draft" && chmod "$MODE" "$draft" && { chown "$OWNER" "$draft" || :; } && mv -f "$draft" "$FILE"
+    ;;
+esac
+[ "$TASK" = record ] || rm -f "$draft"
+`;

@@ -1,0 +1,304 @@
+/**
+ * The journal on disk: what a session is about to change on its machine, written before each change, so that whatever
+ * ends the session leaves enough to undo it. `<state>/journal.json`; where that cannot be written, `<runtime>/journal.json`,
+ * which a power cut takes. One process at a time has it: the folder is locked, since two runtime folders may share one
+ * folder of state. Each user has a journal of his own; what another user's session left in the kernel is found by its
+ * mark (io/leftovers.ts), what it left in files is its user's to undo.
+ */
+
+import { Fault } from "../lib/base/fault.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { Paths } from "../lib/control/paths.ts";
+import {
+  type Change,
+  decodeJournal,
+  encodeJournal,
+  isFoundUnnoted,
+  type Journal,
+  type JournalEntry,
+  MAX_CHANGES,
+  MAX_JOURNAL_BYTES,
+} from "../lib/host/journal.ts";
+
+/** A journal that somebody holds. */
+export interface HeldJournal extends Journal {
+  /** Where it is written; undefined: nowhere, so that only changes which are found without it may be made. */
+  readonly path: string | undefined;
+  /** What is noted, oldest first. */
+  entries(): readonly JournalEntry[];
+  /** Where a journal was put that could not be understood. */
+  readonly setAside: readonly string[];
+  /** Throws the Fault that noting a change of a file would throw for want of a place. */
+  check(): void;
+  /** Lets others have it. */
+  close(): void;
+}
+
+/** This kernel's life and network, as the journal tells them apart. */
+export function thisKernel(root = "/proc"): Pick<JournalEntry, "boot" | "namespace"> {
+  return {
+    boot: quietly(() => Deno.readTextFileSync(`${root}/sys/kernel/random/boot_id`).trim()) ?? "",
+    namespace: quietly(() => Deno.readLinkSync(`${root}/self/ns/net`)) ?? "",
+  };
+}
+
+/** Opens the journal of a session with these folders. Never throws; what could not be understood is kept aside. */
+export function openJournal(
+  { state, runtime }: Pick<Paths, "state" | "runtime">,
+  log: Log,
+  here: Pick<JournalEntry, "boot" | "namespace"> = thisKernel(),
+): HeldJournal {
+  return new FileJournal([state, runtime], log, here);
+}
+
+/** Returns what the journals in these folders say, without holding or changing them. */
+export function peekJournal({ state, runtime }: Pick<Paths, "state" | "runtime">): readonly JournalEntry[] {
+  return [state, runtime].flatMap((folder) => {
+    const found = readJournal(`${folder}/${NAME}`);
+    return found.type === "understood" ? found.entries : [];
+  });
+}
+
+const NAME = "journal.json";
+/** Room that has to be there at the start, so that a disk which is about full is found before anything is changed. */
+const PROBE_BYTES = 16_384;
+const OTHERS_WRITE = 0o022;
+
+class FileJournal implements HeldJournal {
+  readonly path: string | undefined;
+  readonly setAside: string[] = [];
+  readonly #log: Log;
+  readonly #here: Pick<JournalEntry, "boot" | "namespace">;
+  readonly #entries = new Map<string, JournalEntry>();
+  readonly #lock: Deno.FsFile | undefined;
+  #failure: unknown;
+  #isClosed = false;
+  #place: string;
+
+  constructor(folders: readonly string[], log: Log, here: Pick<JournalEntry, "boot" | "namespace">) {
+    this.#log = log;
+    this.#here = here;
+    this.#place = `${folders[0]}/${NAME}`;
+    let chosen: { readonly path: string; readonly lock: Deno.FsFile } | undefined;
+    const others: string[] = [];
+    for (const folder of folders) {
+      const path = `${folder}/${NAME}`;
+      try {
+        const lock = takeFolder(folder);
+        if (lock === undefined) throw new Error("another session holds it");
+        this.#read(path);
+        if (chosen === undefined) {
+          probe(path);
+          chosen = { path, lock };
+          continue;
+        }
+        others.push(path);
+        lock.close();
+      } catch (error) {
+        this.#failure ??= error;
+      }
+    }
+    this.path = chosen?.path;
+    this.#lock = chosen?.lock;
+    if (chosen === undefined) {
+      log.warn("cannot note what is changed on this machine", {
+        path: this.#place,
+        reason: said(this.#failure),
+      });
+      return;
+    }
+    this.#place = chosen.path;
+    if (this.#failure !== undefined) {
+      log.warn("what is changed on this machine is noted where a power cut takes it", {
+        path: chosen.path,
+        reason: said(this.#failure),
+      });
+    }
+    // Theirs is in ours from now on.
+    if (others.some((path) => quietly(() => Deno.lstatSync(path)) !== undefined)) {
+      try {
+        this.#write();
+        for (const path of others) quietly(() => Deno.removeSync(path));
+      } catch (error) {
+        log.warn("cannot note what an earlier session changed", { error });
+      }
+    }
+  }
+
+  entries(): readonly JournalEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  check(): void {
+    if (this.path === undefined) throw this.#fault(this.#failure);
+  }
+
+  note(change: Change): void {
+    if (this.#isClosed) throw this.#fault(new Error("the session is over"));
+    const before = this.#entries.get(change.id);
+    if (before === undefined && this.#entries.size >= MAX_CHANGES) {
+      throw this.#fault(new Error(`it has ${MAX_CHANGES} changes already`));
+    }
+    this.#entries.set(change.id, { ...this.#here, change });
+    try {
+      this.check();
+      this.#write();
+    } catch (error) {
+      // By its mark it is found without us, too.
+      if (isFoundUnnoted(change)) return this.#log.debug("cannot note a change", { reason: said(error) });
+      if (before === undefined) this.#entries.delete(change.id);
+      else this.#entries.set(change.id, before);
+      throw error instanceof Fault ? error : this.#fault(error);
+    }
+  }
+
+  forget(id: Change["id"]): void {
+    if (this.#isClosed || !this.#entries.delete(id) || this.path === undefined) return;
+    try {
+      this.#write();
+    } catch (error) {
+      // Undoing it once more does nothing.
+      this.#log.debug("cannot forget a change", { reason: said(error) });
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#lock?.close();
+  }
+
+  #read(path: string): void {
+    const found = readJournal(path);
+    switch (found.type) {
+      case "none":
+        return;
+      case "understood":
+        for (const entry of found.entries) this.#entries.set(entry.change.id, entry);
+        return;
+      case "garbled": {
+        const aside = `${path}.garbled`;
+        Deno.renameSync(path, aside);
+        this.setAside.push(aside);
+        this.#log.warn("the journal of an earlier session is of no use", { reason: found.reason, aside });
+      }
+    }
+  }
+
+  #write(): void {
+    const entries = this.entries();
+    if (entries.length > 0) return replace(this.#place, encodeJournal(entries));
+    try {
+      Deno.removeSync(this.#place);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    syncFolderOf(this.#place);
+  }
+
+  #fault(cause: unknown): Fault {
+    const next = "Make it writable, choose another folder by FZ_STATE_DIR, or leave DNS alone with " +
+      "--dns-control disabled.";
+    return new Fault(
+      "privilege",
+      `Cannot note in "${this.#place}" what is about to be changed: ${said(cause)}`,
+      {
+        cause,
+        next,
+      },
+    );
+  }
+}
+
+type Found =
+  | { readonly type: "none" }
+  | { readonly type: "understood"; readonly entries: readonly JournalEntry[] }
+  | { readonly type: "garbled"; readonly reason: string };
+
+function readJournal(path: string): Found {
+  let text: string;
+  try {
+    const { isFile, size, uid, mode } = Deno.lstatSync(path);
+    // Opening a pipe would wait for somebody who writes.
+    if (!isFile) return { type: "garbled", reason: "it is not a file" };
+    if (size > MAX_JOURNAL_BYTES) return { type: "garbled", reason: "it is too long" };
+    // What it says is done with our rights.
+    if ((uid !== null && uid !== 0 && uid !== Deno.uid()) || ((mode ?? 0) & OTHERS_WRITE) !== 0) {
+      return { type: "garbled", reason: "others may write it" };
+    }
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return { type: "none" };
+    }
+    return { type: "garbled", reason: said(error) };
+  }
+  const entries = decodeJournal(text);
+  return entries === undefined
+    ? { type: "garbled", reason: "it cannot be understood" }
+    : { type: "understood", entries };
+}
+
+/** Returns undefined if another process has the folder. Makes it if it is not there. */
+function takeFolder(folder: string): Deno.FsFile | undefined {
+  Deno.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const file = Deno.openSync(folder, { read: true });
+  try {
+    if (file.tryLockSync(true)) return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  file.close();
+  return undefined;
+}
+
+function probe(path: string): void {
+  const draft = `${path}.new`;
+  try {
+    writeDraft(draft, " ".repeat(PROBE_BYTES));
+  } finally {
+    quietly(() => Deno.removeSync(draft));
+  }
+}
+
+/** Whoever reads sees the old text or the new one, also after a power cut. */
+function replace(path: string, text: string): void {
+  const draft = `${path}.new`;
+  try {
+    writeDraft(draft, text);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    quietly(() => Deno.removeSync(draft));
+    throw error;
+  }
+  syncFolderOf(path);
+}
+
+function writeDraft(draft: string, text: string): void {
+  // One that a killed process left may be somebody else's link by now.
+  quietly(() => Deno.removeSync(draft));
+  using file = Deno.openSync(draft, { write: true, createNew: true, mode: 0o600 });
+  let bytes: Uint8Array = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
+  file.syncSync();
+}
+
+function syncFolderOf(path: string): void {
+  if (Deno.build.os === "windows") return;
+  using folder = Deno.openSync(path.slice(0, path.lastIndexOf("/")), { read: true });
+  folder.syncSync();
+}
+
+function quietly<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+function said(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
