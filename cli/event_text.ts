@@ -36,6 +36,8 @@ function describe(event: SessionEvent, field: (name: string) => string): string 
       return `The tunnel device is ${field("name")}, ${field("ipv4")}, ${field("ipv6")}`;
     case "ready":
       return "The tunnel is configured";
+    case "network-changed":
+      return "The network changed: finding new paths";
     case "resources-changed":
       return "Resources changed";
     case "access-requested":

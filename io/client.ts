@@ -4,7 +4,7 @@
  */
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
-import type { DnsControl, Platform, Poller, UdpSocket } from "../ffi/platform.ts";
+import type { Platform, Poller } from "../ffi/platform.ts";
 import { toBase64 } from "../lib/base/bytes.ts";
 import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
@@ -15,13 +15,16 @@ import type { InterfaceConfig } from "../lib/client/event.ts";
 import { ClientSession } from "../lib/client/session.ts";
 import type { ClientStatus } from "../lib/client/status.ts";
 import type { ClientConfig } from "../lib/control/config.ts";
-import type { EventSink } from "../lib/control/event.ts";
+import type { EventSink, NetworkChange } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { newKeyPair } from "../lib/node/key_pair.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
 import { reportClientEvent, reportSignedIn } from "./client_events.ts";
+import type { ClientFacts, ClientUnderlay } from "./client_facts.ts";
 import { ClientHost } from "./client_host.ts";
+import { ClientNetwork } from "./client_network.ts";
+import { ClientSockets } from "./client_sockets.ts";
 import { monotonicNow, readWallClock, useSuspendAwareClock } from "./clock.ts";
 import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
@@ -30,7 +33,6 @@ import { systemLookup } from "./host_lookup.ts";
 import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop, type PacketTap } from "./loop.ts";
 import { markedUdp } from "./marked_udp.ts";
-import { NetworkWatch } from "./network_watch.ts";
 import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
@@ -39,6 +41,8 @@ import { resolverNames } from "./resolvers.ts";
 import { systemRng } from "./rng.ts";
 import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
 import { upstreamLookup } from "./upstream_lookup.ts";
+
+export type { ClientFacts, ClientUnderlay } from "./client_facts.ts";
 
 /** What is taken from the machine unless a test brings its own. */
 export interface ClientEnvironment {
@@ -49,18 +53,6 @@ export interface ClientEnvironment {
   readonly onPortal?: () => void;
   /** How to reach the portal. */
   readonly portal?: Pick<PortalConnectionOptions, "trust" | "userAgent">;
-}
-
-/** What a client is on this machine. */
-export interface ClientFacts {
-  /** The name and the id by which the portal knows it. */
-  readonly deviceName: string;
-  readonly deviceId: string;
-  readonly tunName: string;
-  readonly mtu: number;
-  readonly dnsControl: DnsControl;
-  /** The machine's own resolvers. */
-  readonly resolvers: readonly string[];
 }
 
 /** A running client. */
@@ -78,6 +70,8 @@ export interface Client extends RunningRole {
   addTap(tap: PacketTap): () => void;
   /** Forgets all paths and finds new ones. */
   reset(): void;
+  /** What is under the tunnel. */
+  underlay(): ClientUnderlay;
   /** Undoes what was changed on the machine, says goodbye to all gateways, and ends. */
   stop(): Promise<void>;
 }
@@ -152,13 +146,14 @@ class RunningClient implements Client {
   readonly #poller: Poller;
   readonly #loop: Loop;
   readonly #running: Promise<void>;
-  readonly #watch: NetworkWatch;
+  readonly #network: ClientNetwork;
+  readonly #sockets: ClientSockets;
   readonly #maintenance: ReturnType<typeof setInterval>;
   readonly #life = new Lifetime("client", () => this.#shutDown());
-  #sockets: UdpSocket[] = [];
   #keyPair = newKeyPair(systemRng);
   #isConfigured = false;
   #isMaintaining = false;
+  #resets = 0;
 
   constructor(config: ClientConfig, log: Log, host: ClientHost, parts: Parts) {
     this.#log = log;
@@ -180,7 +175,6 @@ class RunningClient implements Client {
       internetResourceActive: config.internetResource,
       systemResolvers: this.#host.resolvers,
     });
-    this.#sockets = this.#bindSockets();
     this.#poller = parts.platform.createPoller();
     this.#loop = new Loop({
       machine: this.#session,
@@ -192,6 +186,12 @@ class RunningClient implements Client {
         void this.#life.end(new Fault("tun", `TUN device "${host.tun.name}" is gone`, { next }));
       },
     });
+    this.#sockets = new ClientSockets({
+      bind: () => bindPeerSockets(parts.platform, MARK),
+      use: (sockets) => this.#loop.setSockets(sockets),
+      log,
+    });
+    this.#sockets.open();
     this.questions = new Questions(this.#session, () => this.#loop.poke());
     this.#upstream = this.#makeUpstream();
     const lookup = upstreamLookup({
@@ -216,17 +216,18 @@ class RunningClient implements Client {
       ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
       log: log.part("portal"),
     });
-    this.#watch = new NetworkWatch({
-      read: () => parts.platform.networkPath(host.tun.name),
-      onChange: () => {
-        log.info("the network changed");
-        this.reset();
-      },
+    this.#network = new ClientNetwork({
+      platform: parts.platform,
+      device: host.tun.name,
+      portal: this.#portal,
+      hasRelay: () => this.status().relays.some(({ state }) => state === "allocated"),
+      startOver: (change) => this.#startOver(change),
+      follow: () => this.#follow(),
+      log: log.part("network"),
     });
     this.#loop.setTun(host.tun);
-    this.#loop.setSockets(this.#sockets);
     this.#maintenance = setInterval(() => void this.#maintain(), MAINTENANCE_INTERVAL_MS);
-    void this.#watch.start();
+    void this.#network.start();
     this.#running = this.#loop.run().catch((cause) =>
       void this.#life.end(new Fault("unexpected", "Cannot go on: the client failed", { cause }))
     );
@@ -275,46 +276,59 @@ class RunningClient implements Client {
   }
 
   reset(): void {
-    if (this.#life.isEnding) return;
-    this.#keyPair = newKeyPair(systemRng);
-    // The same port can be had again only when the old sockets are closed.
-    this.#loop.setSockets([]);
-    for (const socket of this.#sockets) socket.close();
-    this.#sockets = [];
-    try {
-      this.#sockets = this.#bindSockets();
-    } catch (error) {
-      this.#log.error("cannot open UDP sockets", { error });
-    }
-    this.#loop.setSockets(this.#sockets);
-    this.#session.reset(this.#keyPair, monotonicNow());
-    this.#portal.redial();
-    this.#loop.poke();
-    this.#host.handleNetworkChanged().catch((error) =>
-      this.#log.warn("cannot follow the network", { error })
-    );
-    void this.#maintain();
+    this.#startOver("asked");
+    this.#network.handleReset();
+  }
+
+  underlay(): ClientUnderlay {
+    return {
+      hasPath: this.#network.hasPath,
+      sockets: this.#sockets.all.map(({ local }) => local),
+      sendErrors: this.#sockets.sendErrors,
+      resets: this.#resets,
+    };
   }
 
   async stop(): Promise<void> {
     await this.#life.end();
   }
 
-  /** Throws a Fault if there is no socket at all, or one that would send into the tunnel itself. */
-  #bindSockets(): UdpSocket[] {
-    const sockets = bindPeerSockets(this.#platform, MARK);
-    if (sockets.length > 0 && sockets.every((socket) => socket.marked)) return sockets;
-    for (const socket of sockets) socket.close();
-    if (sockets.length === 0) {
-      throw new Fault("unreachable", "Cannot open a UDP socket: there is no IP network");
-    }
-    throw new Fault(
-      "privilege",
-      "Cannot keep our own packets out of the tunnel: marking them is not permitted",
-      {
-        next: "Run as root, or give the program the capability CAP_NET_ADMIN.",
-      },
+  /**
+   * Begins anew on another network. Gateways keep to the best path that was ever nominated for as long as it may live: only
+   * a connection under another key makes them forget it (data-plane reference §4.4).
+   */
+  #startOver(reason: NetworkChange): void {
+    if (this.#life.isEnding) return;
+    this.#resets++;
+    this.#emit({ event: "network-changed", reason });
+    this.#keyPair = newKeyPair(systemRng);
+    this.#sockets.replace();
+    this.#session.reset(this.#keyPair, monotonicNow());
+    this.#portal.redial();
+    this.#loop.poke();
+    void this.#follow();
+  }
+
+  /** Brings what depends on the machine's network up to date. */
+  async #follow(): Promise<void> {
+    if (this.#life.isEnding) return;
+    if (this.#sockets.retry()) return this.#startOver("back");
+    await this.#host.handleNetworkChanged().catch((error) =>
+      this.#log.warn("cannot follow the network", { error })
     );
+    await this.#refreshResolvers();
+  }
+
+  async #refreshResolvers(): Promise<void> {
+    try {
+      if (!await this.#host.refreshResolvers() || this.#life.isEnding) return;
+    } catch (error) {
+      return this.#log.warn("cannot read this machine's resolvers", { error });
+    }
+    this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
+    // Those of before may have been asked for its address, to no avail.
+    if (!this.#portal.isJoined) this.#portal.redial();
+    this.#loop.poke();
   }
 
   #makeUpstream(): UpstreamDns {
@@ -437,10 +451,8 @@ class RunningClient implements Client {
     this.#isMaintaining = true;
     try {
       await this.#host.maintain();
-      if (await this.#host.refreshResolvers()) {
-        this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
-        this.#loop.poke();
-      }
+      await this.#refreshResolvers();
+      this.#network.maintain();
     } catch (error) {
       this.#log.warn("cannot look after this machine's DNS", { error });
     } finally {
@@ -453,7 +465,7 @@ class RunningClient implements Client {
     await Promise.resolve();
     this.#emit({ event: "stopping" });
     clearInterval(this.#maintenance);
-    this.#watch.stop();
+    this.#network.stop();
     await this.#host.undo();
     this.#session.shutdown(monotonicNow());
     // Sends the goodbyes.
@@ -464,7 +476,7 @@ class RunningClient implements Client {
     this.#loop.stop();
     await this.#running;
     await this.#poller.close();
-    for (const socket of this.#sockets) socket.close();
+    this.#sockets.close();
     this.#host.tun.close();
     this.#emit({ event: "stopped" });
     this.#closeEvents();

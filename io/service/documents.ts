@@ -11,16 +11,18 @@ import type {
   ResourceDocument,
   SessionState,
   StatusDocument,
+  UnderlayDocument,
 } from "../../lib/control/api.ts";
 import { VERSION } from "../../lib/control/version.ts";
 import type { DnsServer } from "../../lib/dns/sentinels.ts";
 import type { PathInfo } from "../../lib/node/path.ts";
-import type { ClientFacts } from "../client.ts";
+import type { ClientFacts, ClientUnderlay } from "../client_facts.ts";
 
 /** The engine of a session at one moment. */
 export interface EngineView {
   readonly status: ClientStatus;
   readonly facts: ClientFacts;
+  readonly underlay: ClientUnderlay;
 }
 
 /** What the service knows of its session besides what the engine says. Times are Unix milliseconds. */
@@ -62,6 +64,7 @@ export function statusDocument(session: SessionFacts): StatusDocument {
     device: { name: session.deviceName, ...present("id", engine?.facts.deviceId) },
     ...present("tunnel", engine && tunnelOf(engine)),
     ...present("dns", engine, dnsDocument),
+    ...present("underlay", engine?.underlay, underlayDocument),
     internet: engine === undefined
       ? { available: false, wanted: session.internetWanted, active: false }
       : internetOf(engine.status),
@@ -151,6 +154,10 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
     answered: { ...status.dns.answered },
     cacheEntries: status.dns.cacheEntries,
   };
+}
+
+function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {
+  return { hasPath, sockets: sockets.map(String), sendErrors: { ...sendErrors }, resets };
 }
 
 /** Returns where full tunnel stands. */

@@ -146,7 +146,7 @@ export class Service implements RunningRole {
       portalSince: this.#portalSince,
       deviceName: config.name ?? Deno.hostname(),
       internetWanted: this.#internetWanted,
-      engine: engine && { status: engine.status(), facts: engine.facts() },
+      engine: engine && { status: engine.status(), facts: engine.facts(), underlay: engine.underlay() },
     };
   }
 

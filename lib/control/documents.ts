@@ -127,6 +127,19 @@ export type DnsDocument = v.InferOutput<typeof DnsDocument>;
 export const SessionState = v.picklist(["signed-out", "connecting", "connected", "degraded", "stopping"]);
 export type SessionState = v.InferOutput<typeof SessionState>;
 
+/** What carries the tunnel on this machine. */
+export const UnderlayDocument = v.object({
+  /** Whether the machine has a way out. */
+  hasPath: v.boolean(),
+  /** Where the session's UDP sockets listen: one for each address family. */
+  sockets: v.array(Text),
+  /** Datagrams that could not be sent, by the system's error. */
+  sendErrors: v.record(Text, Count),
+  /** How often the session started over on another network. */
+  resets: Count,
+});
+export type UnderlayDocument = v.InferOutput<typeof UnderlayDocument>;
+
 /** Everything about a session. */
 export const StatusDocument = v.object({
   schema: v.literal(1),
@@ -151,6 +164,8 @@ export const StatusDocument = v.object({
     routes: v.array(Text),
   })),
   dns: Optional(DnsDocument),
+  /** Absent while nobody is signed in. */
+  underlay: Optional(UnderlayDocument),
   internet: v.object({ available: v.boolean(), wanted: v.boolean(), active: v.boolean() }),
   /** The Internet resource first, then by name. */
   resources: v.array(ResourceDocument),

@@ -15,6 +15,12 @@ export interface EventPath {
   readonly rttMs: number | undefined;
 }
 
+/**
+ * Why a session starts over on the network. "moved": the machine reaches the Internet another way. "back": it does so
+ * again after a while without. "woken": it slept. "asked": somebody asked for it.
+ */
+export type NetworkChange = "moved" | "back" | "woken" | "asked";
+
 /** What `fz run` tells programs. */
 export type ClientRunEvent =
   | { readonly event: "portal-connected" }
@@ -36,6 +42,8 @@ export type ClientRunEvent =
     readonly dns: readonly string[];
   }
   | { readonly event: "ready" }
+  /** All paths are gone; new ones are looked for at once. */
+  | { readonly event: "network-changed"; readonly reason: NetworkChange }
   /** Where the session stands now, and why it is not connected. */
   | { readonly event: "state-changed"; readonly state: SessionState; readonly problem?: Problem }
   /** What this client may reach changed, or what is known of it. */

@@ -32,6 +32,18 @@ export function renderMetrics(status: StatusDocument, nowMs: number): string {
       "Packets that were not passed on, by reason.",
       counts(status.drops, "reason"),
     ),
+    ...status.underlay === undefined ? [] : [
+      gauge("fz_network_path", "Whether the machine has a way out.", [[{}, Number(status.underlay.hasPath)]]),
+      counter("fz_network_resets_total", "Times the session started over on another network.", [[
+        {},
+        status.underlay.resets,
+      ]]),
+      counter(
+        "fz_send_errors_total",
+        "Datagrams that could not be sent, by the system's error.",
+        counts(status.underlay.sendErrors, "error"),
+      ),
+    ],
     ...status.dns === undefined ? [] : [
       counter(
         "fz_dns_questions_total",

@@ -78,6 +78,10 @@ class FakeEngine {
     } as const;
   }
 
+  underlay() {
+    return { hasPath: true, sockets: [], sendErrors: { ENETUNREACH: 2 }, resets: 1 };
+  }
+
   setDisabledResources(ids: Iterable<string>): void {
     this.disabled.push([...ids]);
   }

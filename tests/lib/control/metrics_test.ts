@@ -57,6 +57,12 @@ const STATUS: StatusDocument = {
     answered: { resource: 3, cache: 4 },
     cacheEntries: 5,
   },
+  underlay: {
+    hasPath: true,
+    sockets: ["0.0.0.0:52625"],
+    sendErrors: { ENETUNREACH: 7, ENOBUFS: 1 },
+    resets: 2,
+  },
   internet: { available: true, wanted: false, active: false },
   resources: [RESOURCE],
   gateways: [GATEWAY],
@@ -162,3 +168,12 @@ function checkExposition(text: string): void {
     }
   }
 }
+
+Deno.test("renderMetrics: counts what could not be sent, and how often the network changed", () => {
+  const text = renderMetrics(STATUS, NOW);
+  assert.match(text, /^fz_network_path 1$/m);
+  assert.match(text, /^fz_network_resets_total 2$/m);
+  assert.match(text, /^fz_send_errors_total{error="ENETUNREACH"} 7$/m);
+  assert.match(text, /^fz_send_errors_total{error="ENOBUFS"} 1$/m);
+  assert.doesNotMatch(text, /52625/);
+});

@@ -1,0 +1,28 @@
+/** What there is to tell of a client and its machine, besides the state of its session. */
+
+import type { DnsControl } from "../ffi/platform.ts";
+import type { SocketAddress } from "../lib/base/ip.ts";
+
+/** What a client is on this machine. */
+export interface ClientFacts {
+  /** The name and the id by which the portal knows it. */
+  readonly deviceName: string;
+  readonly deviceId: string;
+  readonly tunName: string;
+  readonly mtu: number;
+  readonly dnsControl: DnsControl;
+  /** The machine's own resolvers. */
+  readonly resolvers: readonly string[];
+}
+
+/** What carries the tunnel on this machine. */
+export interface ClientUnderlay {
+  /** Whether the machine has a way out. */
+  readonly hasPath: boolean;
+  /** Where our UDP sockets listen: one for each family that there is. */
+  readonly sockets: readonly SocketAddress[];
+  /** Datagrams that could not be sent, by the kernel's error. */
+  readonly sendErrors: Readonly<Record<string, number>>;
+  /** How often everything started over. */
+  readonly resets: number;
+}

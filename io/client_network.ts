@@ -1,0 +1,87 @@
+/**
+ * What a client does as its machine's network changes: starts over on another path; follows what else changed, which its
+ * own routes and resolvers may depend on; and calls the portal without waiting for its turn as soon as that may help.
+ */
+
+import type { Platform } from "../ffi/platform.ts";
+import type { Log } from "../lib/base/log.ts";
+import type { ChannelTrouble } from "../lib/channel/client.ts";
+import type { PathChange } from "../lib/host/path_watch.ts";
+import { monotonicNow } from "./clock.ts";
+import { NetworkWatch } from "./network_watch.ts";
+
+/** What is watched, and who acts. */
+export interface ClientNetworkOptions {
+  readonly platform: Pick<Platform, "networkPath" | "watchNetwork">;
+  /** The TUN device, which is no way out. */
+  readonly device: string;
+  readonly portal: { readonly trouble: ChannelTrouble | undefined; redial(): void };
+  /** Returns whether any relay answers. */
+  readonly hasRelay: () => boolean;
+  /** Starts over: sockets, paths, the portal. */
+  readonly startOver: (change: PathChange) => void;
+  /** Brings routes and resolvers up to date. Must not reject. */
+  readonly follow: () => Promise<void>;
+  readonly log: Log;
+}
+
+export class ClientNetwork {
+  readonly #options: ClientNetworkOptions;
+  readonly #watch: NetworkWatch;
+  #hadRelay = true;
+
+  constructor(options: ClientNetworkOptions) {
+    this.#options = options;
+    const { platform, device, log, startOver, follow } = options;
+    this.#watch = new NetworkWatch({
+      read: () => platform.networkPath(device),
+      subscribe: (onChange) => platform.watchNetwork(onChange),
+      onChange: (change) => {
+        log.info("the network changed", { change });
+        startOver(change);
+      },
+      onTouched: async () => {
+        log.debug("something about the network changed");
+        this.#hurry();
+        await follow();
+      },
+    });
+  }
+
+  /** Whether the machine has a way out at all. */
+  get hasPath(): boolean {
+    return this.#watch.hasPath;
+  }
+
+  async start(): Promise<void> {
+    await this.#watch.start();
+  }
+
+  stop(): void {
+    this.#watch.stop();
+  }
+
+  /** The client has started over by itself. */
+  handleReset(): void {
+    this.#watch.handleReset();
+  }
+
+  /** To be called every few seconds: a cable that is mended beyond the next switch is no event here. */
+  maintain(): void {
+    if (!this.#isPortalWaiting) {
+      this.#hadRelay = true;
+      return;
+    }
+    const hasRelay = this.#options.hasRelay();
+    if (hasRelay && !this.#hadRelay) this.#hurry();
+    this.#hadRelay = hasRelay;
+  }
+
+  get #isPortalWaiting(): boolean {
+    return (this.#options.portal.trouble?.retryAt ?? 0) > monotonicNow();
+  }
+
+  #hurry(): void {
+    if (this.hasPath && this.#isPortalWaiting) this.#options.portal.redial();
+  }
+}
