@@ -187,7 +187,13 @@ class FileJournal implements HeldJournal {
 
   #write(): void {
     const entries = this.entries();
-    if (entries.length > 0) return replace(this.#place, encodeJournal(entries));
+    if (entries.length > 0) {
+      const text = encodeJournal(entries);
+      if (text.length > MAX_JOURNAL_BYTES) {
+        throw new Error(`it would be longer than ${MAX_JOURNAL_BYTES} bytes`);
+      }
+      return replace(this.#place, text);
+    }
     try {
       Deno.removeSync(this.#place);
     } catch (error) {

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../lib/base/fault.ts";
+import { silentLog } from "../../lib/base/log.ts";
+import { type Change, encodeJournal } from "../../lib/host/journal.ts";
+import { openJournal, peekJournal, thisKernel } from "../../io/journal.ts";
+
+const NETWORK: Change = { id: "network", type: "network", device: "fz0" };
+const RECORD: Change = { id: "resolvconf:a", type: "resolvconf", record: "a" };
+const file = (path: string): Change => ({
+  id: `file:${path}`,
+  type: "file",
+  path,
+  original: undefined,
+  isInPlace: false,
+});
+
+Deno.test("openJournal: what is noted is there for the next one until it is forgotten, with kernel and namespace", () =>
+  withFolders((folders) => {
+    const first = openJournal(folders, silentLog);
+    assert.equal(first.path, `${folders.state}/journal.json`);
+    first.note(NETWORK);
+    first.note(RECORD);
+    first.note(file("/etc/x"));
+    first.forget("network");
+    first.close();
+    assert.deepEqual(peekJournal(folders).map(({ change }) => change.id), ["resolvconf:a", "file:/etc/x"]);
+    assert.equal(Deno.lstatSync(first.path!).mode! & 0o777, 0o600);
+    const second = openJournal(folders, silentLog);
+    assert.deepEqual(second.entries(), [
+      { ...thisKernel(), change: RECORD },
+      { ...thisKernel(), change: file("/etc/x") },
+    ]);
+    second.forget("file:/etc/x");
+    second.forget("resolvconf:a");
+    second.close();
+    assert.deepEqual([...Deno.readDirSync(folders.state)], []);
+  }));
+
+Deno.test("openJournal: noting once more replaces what was noted", () =>
+  withFolders((folders) => {
+    const journal = openJournal(folders, silentLog);
+    journal.note(RECORD);
+    journal.note({ ...RECORD, record: "b" });
+    journal.close();
+    assert.deepEqual(peekJournal(folders).map(({ change }) => change), [{ ...RECORD, record: "b" }]);
+  }));
+
+Deno.test("openJournal: what cannot be understood or trusted is kept aside, told, and not believed", async () => {
+  const good = encodeJournal([{ ...thisKernel(), change: RECORD }]);
+  const spoils: readonly ((path: string) => void)[] = [
+    (path) => Deno.writeTextFileSync(path, good.slice(0, -10), { mode: 0o600 }),
+    (path) => Deno.writeTextFileSync(path, "", { mode: 0o600 }),
+    (path) => Deno.writeFileSync(path, new Uint8Array(2 ** 20 + 1).fill(0x20), { mode: 0o600 }),
+    (path) => {
+      Deno.writeTextFileSync(path, good);
+      Deno.chmodSync(path, 0o666);
+    },
+    (path) => Deno.mkdirSync(path),
+    (path) => Deno.symlinkSync("/dev/zero", path),
+  ];
+  for (const spoil of spoils) {
+    await withFolders((folders) => {
+      spoil(`${folders.state}/journal.json`);
+      assert.deepEqual(peekJournal(folders), []);
+      const journal = openJournal(folders, silentLog);
+      assert.deepEqual(journal.entries(), []);
+      assert.deepEqual(journal.setAside, [`${folders.state}/journal.json.garbled`]);
+      Deno.lstatSync(journal.setAside[0]!);
+      journal.note(RECORD);
+      journal.close();
+      assert.equal(peekJournal(folders).length, 1);
+    });
+  }
+});
+
+Deno.test("openJournal: without a folder of state the runtime folder has it, and the next one takes it over", () =>
+  withFolders((folders) => {
+    Deno.writeTextFileSync(`${folders.state}-file`, "");
+    const early = openJournal({ ...folders, state: `${folders.state}-file/x` }, silentLog);
+    assert.equal(early.path, `${folders.runtime}/journal.json`);
+    early.check();
+    early.note(RECORD);
+    early.close();
+    const late = openJournal(folders, silentLog);
+    assert.deepEqual(late.entries().map(({ change }) => change), [RECORD]);
+    assert.deepEqual([...Deno.readDirSync(folders.runtime)], []);
+    late.close();
+    assert.equal(peekJournal(folders).length, 1);
+  }));
+
+Deno.test("openJournal: with no folder at all, only what carries our mark may be changed", () =>
+  withFolders((folders) => {
+    Deno.writeTextFileSync(`${folders.state}-file`, "");
+    const nowhere = `${folders.state}-file/x`;
+    const journal = openJournal({ state: nowhere, runtime: nowhere }, silentLog);
+    assert.equal(journal.path, undefined);
+    journal.note(NETWORK);
+    const isRefusal = (error: unknown) => error instanceof Fault && error.code === "privilege";
+    assert.throws(() => journal.note(RECORD), isRefusal);
+    assert.throws(() => journal.check(), isRefusal);
+    assert.deepEqual(journal.entries().map(({ change }) => change), [NETWORK]);
+    journal.forget("network");
+    journal.close();
+  }));
+
+Deno.test("openJournal: a folder of state that another session has is left to it", () =>
+  withFolders((folders) => {
+    const first = openJournal(folders, silentLog);
+    first.note(NETWORK);
+    const other = openJournal({ ...folders, runtime: `${folders.runtime}/2` }, silentLog);
+    assert.equal(other.path, `${folders.runtime}/2/journal.json`);
+    assert.deepEqual(other.entries(), []);
+    other.note(RECORD);
+    other.close();
+    first.close();
+    assert.deepEqual(peekJournal(folders).map(({ change }) => change), [NETWORK]);
+  }));
+
+Deno.test("openJournal: has a bound, and a change that is not noted is not said to be", () =>
+  withFolders((folders) => {
+    const journal = openJournal(folders, silentLog);
+    for (let index = 0; index < 256; index++) journal.note(file(`/etc/${index}`));
+    assert.throws(() => journal.note(file("/etc/more")), Fault);
+    assert.equal(journal.entries().length, 256);
+    const long = { ...RECORD, id: "file:/etc/0", type: "file", path: "/etc/0", isInPlace: true } as const;
+    journal.note({ ...long, original: undefined });
+    journal.close();
+    assert.throws(() => journal.note(RECORD), Fault);
+    assert.equal(peekJournal(folders).length, 256);
+  }));
+
+interface Folders {
+  readonly state: string;
+  readonly runtime: string;
+}
+
+async function withFolders(body: (folders: Folders) => void | Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  try {
+    const folders = { state: `${root}/state`, runtime: `${root}/run` };
+    for (const folder of Object.values(folders)) await Deno.mkdir(folder);
+    await body(folders);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
