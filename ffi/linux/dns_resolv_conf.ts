@@ -4,9 +4,11 @@
  * place (containers mount it, so it cannot be replaced); a symbolic link is replaced and put back as a link.
  */
 
+import { toBase64 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { IpAddress } from "../../lib/base/ip.ts";
 import type { DnsControl, Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
+import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import { CRASH_HINT, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 
 /** "disabled" reads the machine's resolvers, and changes nothing but leftovers of a killed process. */
@@ -15,13 +17,18 @@ export class ResolvConfDns implements SystemDns {
   readonly #path: string;
   readonly #backup: string;
   readonly #isSentinel: (address: IpAddress) => boolean;
+  readonly #journal: Journal;
   #written: string | undefined;
 
-  constructor({ control, isSentinel, resolvConfPath = "/etc/resolv.conf", backupPath }: SystemDnsOptions) {
+  constructor(
+    { control, isSentinel, resolvConfPath = "/etc/resolv.conf", backupPath, journal = NO_JOURNAL }:
+      SystemDnsOptions,
+  ) {
     this.control = control;
     this.#path = resolvConfPath;
     this.#backup = backupPath ?? `${resolvConfPath}.before-fz`;
     this.#isSentinel = isSentinel;
+    this.#journal = journal;
   }
 
   async check(): Promise<void> {
@@ -40,7 +47,10 @@ export class ResolvConfDns implements SystemDns {
     if (sentinels.length === 0) return void await this.undo();
     await this.#attempt("write", async () => {
       const original = await this.#original();
-      if (!hasMarker(await read(this.#path))) await this.#save();
+      if (!hasMarker(await read(this.#path))) {
+        await this.#save();
+        await this.#note();
+      }
       const text = renderResolvConf(parseResolvConf(original), sentinels, searchDomain, this.#backup);
       if ((await linkTarget(this.#path)) === undefined) await writeInPlace(this.#path, text);
       else await replace(this.#path, (temporary) => Deno.writeTextFile(temporary, text, { mode: 0o644 }));
@@ -68,6 +78,7 @@ export class ResolvConfDns implements SystemDns {
       const isTouched = hasBackup && (isOurs || isTorn(live, await read(this.#backup)));
       if (isTouched) await this.#restore();
       if (hasBackup) await Deno.remove(this.#backup);
+      this.#journal.forget(`file:${this.#path}`);
       return isTouched;
     });
   }
@@ -86,6 +97,26 @@ export class ResolvConfDns implements SystemDns {
     } else {
       await replace(this.#backup, (temporary) => Deno.symlink(target, temporary));
     }
+  }
+
+  async #note(): Promise<void> {
+    const shared = { id: `file:${this.#path}`, type: "file", path: this.#path } as const;
+    const target = await linkTarget(this.#path);
+    if (target !== undefined) {
+      return this.#journal.note({ ...shared, original: { type: "link", target }, isInPlace: false });
+    }
+    if (!await exists(this.#path)) {
+      return this.#journal.note({ ...shared, original: undefined, isInPlace: true });
+    }
+    const { mode, uid, gid } = await Deno.stat(this.#path);
+    const original = {
+      type: "file",
+      content: toBase64(await Deno.readFile(this.#path)),
+      mode: (mode ?? 0o644) & 0o7777,
+      uid: uid ?? 0,
+      gid: gid ?? 0,
+    } as const;
+    this.#journal.note({ ...shared, original, isInPlace: true });
   }
 
   async #restore(): Promise<void> {
