@@ -28,9 +28,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
   ]);
   return {
     os: Deno.build.os,
-    uid: Deno.uid() ?? undefined,
-    tun: isLinux ? await tunState() : undefined,
-    hasNetAdmin: isLinux ? await hasNetAdmin() : undefined,
+    privileges: isLinux ? (await import("../ffi/linux/privileges.ts")).readPrivileges() : undefined,
     tools: isLinux ? { ip: await isInstalled("ip") } : {},
     dns,
     rpFilter: isLinux ? await rpFilters(question.tunName) : {},
@@ -47,21 +45,6 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
     credential,
     settingsFailure: question.settingsFailure,
   };
-}
-
-async function tunState(): Promise<DoctorFacts["tun"]> {
-  try {
-    (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
-    return "usable";
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound ? "missing" : "denied";
-  }
-}
-
-async function hasNetAdmin(): Promise<boolean | undefined> {
-  const text = await Deno.readTextFile("/proc/self/status").catch(() => "");
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(text)?.[1];
-  return effective === undefined ? undefined : ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
 }
 
 async function isInstalled(tool: string): Promise<boolean> {
@@ -190,5 +173,4 @@ async function credentialFacts(path: string): Promise<DoctorFacts["credential"]>
 }
 
 const DEFAULT_TUN_NAME = "fz0";
-const CAP_NET_ADMIN = 12n;
 const UPSTREAM_CLIENTS = ["firezone-headless-client", "firezone-client-tunnel", "firezone-client-gui"];

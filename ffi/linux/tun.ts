@@ -5,6 +5,7 @@
  */
 
 import { Fault } from "../../lib/base/fault.ts";
+import { privilegeFault } from "../../lib/host/privilege.ts";
 import { Coalescer, COALESCER_MEMORY } from "../../lib/wire/coalescing.ts";
 import { Segmenter } from "../../lib/wire/segmentation.ts";
 import { VIRTIO_HEADER_LENGTH } from "../../lib/wire/virtio.ts";
@@ -12,6 +13,7 @@ import { arenaSum } from "../arena_sum.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
 import type { PacketHandler, Tun, TunOptions, TunStats } from "../platform.ts";
+import { checkPrivileges, makeTunDevice, readPrivileges, TUN_DEVICE_PATH } from "./privileges.ts";
 import { errno, libc } from "./symbols.ts";
 
 /** Creates the device of `options.name`. Throws a Fault: "tun" when missing or busy, "privilege" when forbidden. */
@@ -46,11 +48,7 @@ export function openTun({ name, mtu, offload = {} }: TunOptions): Tun {
 
 /** Throws the Fault that `openTun` would throw for want of a privilege or of the device; changes nothing. */
 export function checkTun(): void {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1] ?? "0";
-  if (((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 0n) {
-    throw faultOf("Cannot make a TUN device", Errno.EPERM);
-  }
-  libc.close(openDevice());
+  checkPrivileges();
 }
 
 class LinuxTun implements Tun {
@@ -160,33 +158,24 @@ class LinuxTun implements Tun {
 function openDevice(): number {
   const path = arena.allocate(PATH_CAPACITY);
   try {
-    arena.setText(path, DEVICE_PATH, PATH_CAPACITY);
+    arena.setText(path, TUN_DEVICE_PATH, PATH_CAPACITY);
     const flags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
     const descriptor = libc.open(arena.address(path), flags, 0);
     if (descriptor >= 0) return descriptor;
     const failure = errno();
-    if (failure === Errno.ENOENT && makeDevice(path)) {
+    if (failure === Errno.ENOENT && makeTunDevice()) {
       const second = libc.open(arena.address(path), flags, 0);
       if (second >= 0) return second;
     }
-    throw faultOf(`Cannot open ${DEVICE_PATH}`, failure, {
-      code: "tun",
-      next:
-        "Load the kernel's module (modprobe tun), or give the container the device (--device /dev/net/tun).",
-    });
+    const isMissing = failure === Errno.ENOENT;
+    throw privilegeFault({ ...readPrivileges(), ...isMissing ? { tun: "missing" } : {} }) ??
+      faultOf(`Cannot open ${TUN_DEVICE_PATH}`, failure, {
+        code: "tun",
+        next: "Load the kernel's module: modprobe tun",
+      });
   } finally {
     arena.release(path, PATH_CAPACITY);
   }
-}
-
-/** Makes the device node, as containers often lack it; needs CAP_MKNOD. Returns whether it is there. */
-function makeDevice(path: number): boolean {
-  try {
-    Deno.mkdirSync("/dev/net", { recursive: true, mode: 0o751 });
-  } catch {
-    return false;
-  }
-  return libc.mknod(arena.address(path), S_IFCHR | 0o666, TUN_DEVICE_NUMBER) === 0;
 }
 
 /** Returns the device's name, or the error number. */
@@ -213,15 +202,10 @@ function agreeOffload(descriptor: number, tcp: boolean, udp: boolean): { tcp: bo
   return { tcp: false, udp: false };
 }
 
-const DEVICE_PATH = "/dev/net/tun";
 const PATH_CAPACITY = 16;
-const TUN_DEVICE_NUMBER = (10n << 8n) | 200n;
-const S_IFCHR = 0o020000;
 const O_RDWR = 0o2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
-
-const CAP_NET_ADMIN = 12n;
 
 const IFNAMSIZ = 16;
 const IFREQ_LENGTH = 40;

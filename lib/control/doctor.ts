@@ -5,16 +5,15 @@
 
 import type { FaultCode } from "../base/fault.ts";
 import { IpNetwork } from "../base/ip.ts";
+import { type Missing, missingPrivileges, type PrivilegeFacts } from "../host/privilege.ts";
 import type { DnsControl } from "./config.ts";
 import type { NetcheckFacts, RelayFacts } from "./netcheck.ts";
 
 /** What was seen on the machine. */
 export interface DoctorFacts {
   readonly os: string;
-  readonly uid: number | undefined;
-  /** Whether /dev/net/tun can be opened. */
-  readonly tun: "usable" | "missing" | "denied" | undefined;
-  readonly hasNetAdmin: boolean | undefined;
+  /** Undefined on systems where nothing is known of them. */
+  readonly privileges: PrivilegeFacts | undefined;
   /** Programs that the session runs, and whether they are there. */
   readonly tools: Readonly<Record<string, boolean>>;
   readonly dns: DnsFacts | undefined;
@@ -102,7 +101,7 @@ export function udpOf(relays: readonly RelayFacts[]): DoctorFacts["udp"] {
 /** Returns what there is to say about `facts`, in the order in which a session needs things. */
 export function diagnose(facts: DoctorFacts): readonly Finding[] {
   return [
-    ...(facts.os === "linux" ? [tun(facts), privilege(facts), tools(facts), dns(facts)] : []),
+    ...(facts.os === "linux" ? [...privileges(facts), tools(facts), dns(facts)] : []),
     settings(facts),
     credential(facts),
     portal(facts),
@@ -119,50 +118,22 @@ export function worst(findings: readonly Finding[]): FaultCode | undefined {
   return findings.find(({ status }) => status === "problem")?.code;
 }
 
-function tun({ tun, uid }: DoctorFacts): Finding | undefined {
-  switch (tun) {
-    case undefined:
-      return undefined;
-    case "usable":
-      return { check: "tun", status: "ok", message: "/dev/net/tun can be opened" };
-    case "missing":
-      return {
-        check: "tun",
-        status: "problem",
-        message: "/dev/net/tun is missing",
-        detail: "The kernel's module is not loaded, or the container was not given the device.",
-        fix: "modprobe tun; in Docker: --device /dev/net/tun",
-        code: "tun",
-      };
-    case "denied":
-      return {
-        check: "tun",
-        status: "problem",
-        message: "/dev/net/tun may not be opened",
-        ...(uid === 0
-          ? {
-            detail: "The container or the unit does not allow the device.",
-            fix: "DeviceAllow=/dev/net/tun rw",
-          }
-          : { fix: "sudo fz up" }),
-        code: "privilege",
-      };
-  }
-}
-
-function privilege({ hasNetAdmin, uid }: DoctorFacts): Finding | undefined {
-  if (hasNetAdmin === undefined) return undefined;
-  if (hasNetAdmin) {
-    return { check: "privilege", status: "ok", message: "the capability CAP_NET_ADMIN is there" };
-  }
-  return {
-    check: "privilege",
-    status: "problem",
-    message: "the capability CAP_NET_ADMIN is missing",
-    detail: "A tunnel needs it for its device, its addresses and its routes.",
-    fix: uid === 0 ? "docker run --cap-add NET_ADMIN" : "sudo fz up, or sudo fz service install",
-    code: "privilege",
+/** The device and the capability, in the words of the session that would not start. */
+function privileges({ privileges }: DoctorFacts): readonly Finding[] {
+  if (privileges === undefined) return [];
+  const missing = missingPrivileges(privileges);
+  const found = (what: Missing["what"], check: string, message: string): Finding => {
+    const trouble = missing.find((each) => each.what === what);
+    if (trouble === undefined) return { check, status: "ok", message };
+    const { state, detail, fix, code } = trouble;
+    return { check, status: "problem", message: state, detail, fix, code };
   };
+  return [
+    ...privileges.tun === undefined ? [] : [found("tun", "tun", "/dev/net/tun can be opened")],
+    ...privileges.hasNetAdmin === undefined
+      ? []
+      : [found("net-admin", "privilege", "the capability CAP_NET_ADMIN is there")],
+  ];
 }
 
 function tools({ tools }: DoctorFacts): Finding | undefined {

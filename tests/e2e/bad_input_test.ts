@@ -48,7 +48,7 @@ const CASES: readonly Case[] = [
     env: TOKEN,
     by: DROP_PRIVILEGES,
     code: 6,
-    says: /operation not permitted\n {4}Run as root, or .* CAP_NET_ADMIN/,
+    says: /the capability CAP_NET_ADMIN is missing\n {4}Grant it: .*(NET_ADMIN|cap_net_admin)/,
   },
   {
     name: "a gateway without a capability",

@@ -77,8 +77,8 @@ Deno.test("fz: says what is wrong with the command line, the machine and its fil
         await fails(6, [command], {
           env: TOKEN,
           by: ["setpriv", "--inh-caps=-all", "--bounding-set=-all"],
-          says: /operation not permitted/,
-          next: /Run as root.*CAP_NET_ADMIN/,
+          says: /the capability CAP_NET_ADMIN is missing/,
+          next: /Grant it: .*(NET_ADMIN|cap_net_admin)/,
         });
       }
     });
@@ -91,8 +91,8 @@ Deno.test("fz: says what is wrong with the command line, the machine and its fil
       for (const command of ["up", "run"]) {
         await fails(7, [command], {
           env: TOKEN,
-          says: /Cannot open \/dev\/net\/tun: no such file/,
-          next: /modprobe tun.*--device \/dev\/net\/tun/,
+          says: /\/dev\/net\/tun is missing/,
+          next: /--device \/dev\/net\/tun/,
         });
       }
       await host.must(["umount", "/dev/net"]);

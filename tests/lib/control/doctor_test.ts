@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { SocketAddress } from "../../../lib/base/ip.ts";
 import { diagnose, type DoctorFacts, type Finding, udpOf, worst } from "../../../lib/control/doctor.ts";
+import type { PrivilegeFacts } from "../../../lib/host/privilege.ts";
 import type { RelayFacts } from "../../../lib/control/netcheck.ts";
+
+const PRIVILEGES: PrivilegeFacts = {
+  uid: 0,
+  gid: 0,
+  hasNetAdmin: true,
+  isGrantable: true,
+  tun: "usable",
+  surroundings: "machine",
+};
 
 const HEALTHY: DoctorFacts = {
   os: "linux",
-  uid: 0,
-  tun: "usable",
-  hasNetAdmin: true,
+  privileges: PRIVILEGES,
   tools: { ip: true },
   dns: { control: "systemd-resolved", failure: undefined, resolvers: 1 },
   rpFilter: { all: 0, default: 1, lo: 1, eth0: 0, wlan0: 2 },
@@ -37,10 +45,18 @@ Deno.test("diagnose: finds nothing on a healthy machine", () => {
 
 Deno.test("diagnose: names cause, code and fixing command of each problem", () => {
   const table: [facts: Partial<DoctorFacts>, check: string, code: string, fix: RegExp][] = [
-    [{ tun: "missing" }, "tun", "tun", /modprobe tun/],
-    [{ tun: "denied", uid: 1000 }, "tun", "privilege", /sudo/],
-    [{ hasNetAdmin: false, uid: 1000 }, "privilege", "privilege", /sudo/],
-    [{ hasNetAdmin: false, uid: 0 }, "privilege", "privilege", /--cap-add NET_ADMIN/],
+    [{ privileges: { ...PRIVILEGES, tun: "missing" } }, "tun", "tun", /modprobe tun/],
+    [{ privileges: { ...PRIVILEGES, tun: "denied", uid: 1000 } }, "tun", "privilege", /sudo/],
+    [
+      { privileges: { ...PRIVILEGES, hasNetAdmin: false, uid: 1000 } },
+      ...["privilege", "privilege"] as const,
+      /sudo fz up/,
+    ],
+    [
+      { privileges: { ...PRIVILEGES, hasNetAdmin: false, isGrantable: false, surroundings: "container" } },
+      ...["privilege", "privilege"] as const,
+      /--cap-add NET_ADMIN/,
+    ],
     [{ tools: { ip: false } }, "tools", "unexpected", /iproute2/],
     [
       { dns: { control: "systemd-resolved", failure: "no resolvectl", resolvers: 1 } },
@@ -118,7 +134,7 @@ Deno.test("diagnose: the own session is no other client", () => {
 Deno.test("diagnose: says nothing of what could not be seen", () => {
   const findings = diagnose({
     ...HEALTHY,
-    ...{ tun: undefined, hasNetAdmin: undefined, dns: undefined, clockSkewMs: undefined, portal: undefined },
+    ...{ privileges: undefined, dns: undefined, clockSkewMs: undefined, portal: undefined },
     ...{ rpFilter: {}, bufferLimits: { receive: undefined, send: undefined }, udp: undefined },
   });
   assert.deepEqual(
