@@ -81,7 +81,7 @@ const NAMES: ReadonlyMap<number, ErrnoName> = new Map(
 const TEXTS: Readonly<Record<ErrnoName, string>> = {
   EPERM: "operation not permitted",
   ENOENT: "no such file",
-  ESRCH: "there is no such entry",
+  ESRCH: "no such entry",
   EINTR: "interrupted",
   EIO: "input/output error",
   ENXIO: "no such device or address",

@@ -6,17 +6,11 @@
 
 import type { Datagram } from "../../lib/base/datagram.ts";
 import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
+import { AddressCache } from "../address_cache.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
 import type { DatagramHandler, UdpOptions, UdpSocket, UdpStats } from "../platform.ts";
-import {
-  AddressCache,
-  AF_INET,
-  AF_INET6,
-  SOCKADDR_CAPACITY,
-  sockaddrPort,
-  writeSockaddr,
-} from "./sockaddr.ts";
+import { AF_INET, AF_INET6, SOCKADDR_CAPACITY, sockaddrPort, writeSockaddr } from "./sockaddr.ts";
 import { errno, libc } from "./symbols.ts";
 import { UdpBatch } from "./udp_batch.ts";
 
