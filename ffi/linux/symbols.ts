@@ -13,6 +13,7 @@ const library = Deno.dlopen(
     read: { parameters: ["i32", "u64", "u32"], result: "i32" },
     write: { parameters: ["i32", "u64", "u32"], result: "i32" },
     ioctl: { parameters: ["i32", "u64", "u64"], result: "i32" },
+    faccessat: { parameters: ["i32", "u64", "i32", "i32"], result: "i32" },
     mknod: { parameters: ["u64", "u32", "u64"], result: "i32" },
     poll: { parameters: ["u64", "u64", "i32"], result: "i32" },
     poll_elsewhere: { name: "poll", parameters: ["u64", "u64", "i32"], result: "i32", nonblocking: true },

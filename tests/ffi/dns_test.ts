@@ -57,7 +57,7 @@ Deno.test("ResolvConfDns.set: names our resolvers, keeps the host's search list 
     const control = dns();
     await control.set(SENTINELS, "fz.test");
     const conf = parseResolvConf(await read());
-    assert.deepEqual(conf.nameservers.map(String), SENTINELS.map(String));
+    assert.deepEqual(conf.nameservers.map(({ address }) => String(address)), SENTINELS.map(String));
     assert.deepEqual(conf.search, ["fz.test", "corp.test"]);
     assert.deepEqual(conf.options, ["ndots:2", "edns0"]);
     assert.equal(await control.isInForce(), true);
@@ -76,7 +76,9 @@ Deno.test("ResolvConfDns.set: writes in place, because containers mount the file
     const control = dns();
     await control.set(SENTINELS, undefined);
     await control.set(SENTINELS.slice(0, 1), undefined);
-    assert.deepEqual(parseResolvConf(await read()).nameservers.map(String), ["100.100.111.1"]);
+    assert.deepEqual(parseResolvConf(await read()).nameservers.map(({ address }) => String(address)), [
+      "100.100.111.1",
+    ]);
     await control.undo();
     assert.equal((await Deno.stat(path)).ino, ino);
     assert.equal(await read(), ORIGINAL);
@@ -205,9 +207,14 @@ Deno.test("ResolvConfDns: survives kill -9 between set and undo", () =>
 Deno.test("parseResolvConf: skips what makes no sense and never throws", () => {
   assert.deepEqual(
     parseResolvConf(
-      "nameserver\nnameserver fe80::1%eth0\n;nameserver 1.1.1.1\ndomain a\nsearch b c\nbogus\n",
+      "nameserver\nnameserver fe80::1%eth0\n;nameserver 1.1.1.1\ndomain a\nsearch b c\nb*gus\nsortlist 10.0.0.0\n",
     ),
-    { nameservers: [], search: ["b", "c"], options: [] },
+    {
+      nameservers: [{ address: IpAddress.from("fe80::1"), zone: "eth0" }],
+      search: ["b", "c"],
+      options: [],
+      others: ["sortlist 10.0.0.0"],
+    },
   );
   fc.assert(fc.property(fc.string(), (text) => {
     parseResolvConf(text);

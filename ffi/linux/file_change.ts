@@ -1,0 +1,145 @@
+/** Writing over a file of the host so that it can be put back: what it was, a copy of it, and when it changes. */
+
+import { fromBase64, toBase64 } from "../../lib/base/bytes.ts";
+import type { Change } from "../../lib/host/journal.ts";
+import { isWritable } from "./writable.ts";
+
+/** A file written over, as the journal has it. */
+export type FileChange = Extract<Change, { type: "file" }>;
+
+/** Calls `onChange` when the file at `path`, or what it leads to, is written or replaced. */
+export function watchFile(path: string, onChange: () => void): { close(): void } {
+  const target = quietly(() => Deno.realPathSync(path)) ?? path;
+  const files = new Set([path, target]);
+  // The folder tells of a file that is replaced, the file of one that is mounted.
+  const places = [...new Set([...files, folderOf(path), folderOf(target)])].filter((place) =>
+    look(place).exists
+  );
+  const watcher = quietly(() => Deno.watchFs(places, { recursive: false }));
+  void (async () => {
+    try {
+      for await (const { kind, paths } of watcher ?? []) {
+        if (kind !== "access" && paths.some((one) => files.has(one))) onChange();
+      }
+    } catch {
+      // Then it is noticed by looking every now and then.
+    }
+  })();
+  return { close: () => watcher?.close() };
+}
+
+/** Returns what would be lost by writing over `path`. */
+export function capture(path: string): FileChange {
+  const base = { id: `file:${path}`, type: "file", path } as const;
+  const { exists, isSymlink } = look(path);
+  if (!exists) return { ...base, original: undefined, isInPlace: false };
+  if (isSymlink) {
+    return { ...base, original: { type: "link", target: Deno.readLinkSync(path) }, isInPlace: false };
+  }
+  const { mode, uid, gid } = Deno.statSync(path);
+  const content = toBase64(Deno.readFileSync(path));
+  return {
+    ...base,
+    original: { type: "file", content, mode: (mode ?? 0o644) & 0o7777, uid: uid ?? 0, gid: gid ?? 0 },
+    isInPlace: isPlain(path),
+  };
+}
+
+/** Returns whether `path` can be written where it is. */
+export function isPlain(path: string): boolean {
+  const { exists, isSymlink } = look(path);
+  return exists && !isSymlink && isWritable(path);
+}
+
+/** Keeps `original` at `path`, with its mode. */
+export function saveCopy(path: string, original: NonNullable<FileChange["original"]>): void {
+  replace(path, (draft) => {
+    if (original.type === "link") return Deno.symlinkSync(original.target, draft);
+    Deno.writeFileSync(draft, fromBase64(original.content)!, {
+      createNew: true,
+      mode: original.mode | 0o600,
+    });
+    ownAs(draft, original);
+  });
+}
+
+/** The file's own mode and owner, for a copy; one that has the wrong ones is better than none. */
+function ownAs(path: string, { mode, uid, gid }: { mode: number; uid: number; gid: number }): void {
+  quietly(() => Deno.chownSync(path, uid, gid));
+  quietly(() => Deno.chmodSync(path, mode));
+}
+
+/** Writes `text` over the file at `path`, in place or as another file of the same mode and owner. */
+export function write(path: string, text: string, isInPlace: boolean): void {
+  if (isInPlace) return writeInPlace(path, text);
+  const former = quietly(() => Deno.lstatSync(path));
+  replace(path, (draft) => {
+    Deno.writeTextFileSync(draft, text, { createNew: true, mode: 0o644 });
+    if (former?.isFile) ownAs(draft, { mode: former.mode! & 0o7777, uid: former.uid!, gid: former.gid! });
+    else Deno.chmodSync(draft, 0o644);
+  });
+}
+
+/**
+ * Keeps the inode. One write puts all of ours there, lines without meaning up to the end of what was longer: who reads
+ * meanwhile finds the one file or the other.
+ */
+function writeInPlace(path: string, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  using file = Deno.openSync(path, { write: true });
+  const padded = new Uint8Array(Math.max(bytes.length, file.statSync().size)).fill(NEWLINE);
+  padded.set(bytes);
+  for (let written = 0; written < padded.length;) written += file.writeSync(padded.subarray(written));
+  file.truncateSync(bytes.length);
+  file.syncSync();
+}
+
+/** Makes a new file by `make` and moves it over `path` at once. */
+function replace(path: string, make: (draft: string) => void): void {
+  const draft = `${path}.fz-${Deno.pid}`;
+  quietly(() => Deno.removeSync(draft));
+  try {
+    make(draft);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    quietly(() => Deno.removeSync(draft));
+    throw error;
+  }
+}
+
+/** Returns the text of the file at `path`, empty if there is none. */
+export function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** Returns what is at `path` itself, without following a link. */
+export function look(path: string): { exists: boolean; isSymlink: boolean } {
+  const found = quietly(() => Deno.lstatSync(path));
+  return { exists: found !== undefined, isSymlink: found?.isSymlink === true };
+}
+
+/** Returns whether something is mounted at `path` (proc_pid_mountinfo(5), fifth field). */
+export function isMounted(path: string): boolean {
+  const mounts = quietly(() => Deno.readTextFileSync("/proc/self/mountinfo")) ?? "";
+  return mounts.split("\n").some((line) => line.split(" ", 5)[4] === path);
+}
+
+/** Returns the folder that `path`, an absolute one, is in. */
+export function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+function quietly<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+const NEWLINE = 0x0a;
