@@ -1,69 +1,66 @@
 /** Addresses of the TUN device: /32 and /128, nothing that the kernel would make up on its own. */
 
+import { Fault } from "../../lib/base/fault.ts";
 import type { Family, IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { Errno, faultOf } from "../errno.ts";
 import type { TunnelAddresses } from "../platform.ts";
-import { ip, ipFault, ipList } from "./ip_command.ts";
+import { type NetlinkError, NetlinkRoute, Scope } from "./netlink/mod.ts";
 
 /** Brings `device` up with exactly `addresses`. Returns the families that work; throws a Fault if none does. */
-export async function configureDevice(
+export function configureDevice(
   device: string,
   mtu: number,
   addresses: TunnelAddresses,
   log: Log,
-): Promise<Family[]> {
+): Family[] {
+  using netlink = NetlinkRoute.open();
+  const link = netlink.link(device);
+  if (link === undefined) {
+    throw new Fault("tun", `Cannot bring device "${device}" up: there is no such device`);
+  }
+  const { index } = link;
   // A link-local address would announce itself into the tunnel. Machines without IPv6 refuse; nothing is lost.
-  await ip(6, ["link", "set", "dev", device, "addrgenmode", "none"]);
-  const up = await ip(4, [
-    "link",
-    "set",
-    "dev",
-    device,
-    "mtu",
-    String(mtu),
-    "txqueuelen",
-    QUEUE_LENGTH,
-    "up",
-  ]);
-  if (up.code !== 0) throw ipFault(`Cannot bring device "${device}" up`, up.stderr);
+  netlink.setLink({ index, addrGenModeNone: true });
+  const failure = netlink.setLink({ index, mtu, txQueueLength: QUEUE_LENGTH, up: true });
+  if (failure !== undefined) throw refusal(`Cannot bring device "${device}" up`, failure);
 
   const families: Family[] = [];
-  let reason = "no address was assigned";
+  let last: NetlinkError | undefined;
   for (const address of [addresses.ipv4, addresses.ipv6]) {
     if (address === undefined) continue;
-    const failure = await assign(device, address);
+    const failure = netlink.addAddress({ index, address, prefix: address.bytes.length * 8, nodad: true });
     if (failure === undefined) {
       families.push(address.family);
       continue;
     }
-    reason = failure;
-    log.info("leaving out an address family", { family: address.family, reason: failure });
+    last = failure;
+    log.info("leaving out an address family", { family: address.family, reason: failure.text });
   }
-  if (families.length === 0) throw ipFault(`Cannot set addresses of device "${device}"`, reason);
-  await removeOthers(device, addresses);
+  if (families.length === 0) {
+    const action = `Cannot set addresses of device "${device}"`;
+    throw last === undefined ? new Fault("tun", `${action}: none was assigned`) : refusal(action, last);
+  }
+  removeOthers(netlink, index, [addresses.ipv4, addresses.ipv6]);
   return families;
 }
 
-const QUEUE_LENGTH = "1000";
-
-async function assign(device: string, address: IpAddress): Promise<string | undefined> {
-  const prefix = address.family === 4 ? "/32" : "/128";
-  const options = address.family === 6 ? ["nodad"] : [];
-  const args = ["address", "replace", `${address}${prefix}`, "dev", device, ...options];
-  const { code, stderr } = await ip(address.family, args);
-  return code === 0 ? undefined : stderr.trim();
-}
+const QUEUE_LENGTH = 1000;
 
 /** Takes away addresses of an earlier configuration. */
-async function removeOthers(device: string, { ipv4, ipv6 }: TunnelAddresses): Promise<void> {
-  for (const family of [4, 6] as const) {
-    const wanted = String(family === 4 ? ipv4 : ipv6);
-    for (const entry of await ipList(family, ["address", "show", "dev", device])) {
-      const list = Array.isArray(entry.addr_info) ? entry.addr_info : [];
-      for (const { local, prefixlen, scope } of list) {
-        if (typeof local !== "string" || local === wanted || scope === "link") continue;
-        await ip(family, ["address", "del", `${local}/${prefixlen}`, "dev", device]);
-      }
-    }
+function removeOthers(
+  netlink: NetlinkRoute,
+  index: number,
+  wanted: readonly (IpAddress | undefined)[],
+): void {
+  for (const { index: owner, address, prefix, peer, scope } of netlink.addresses()) {
+    if (owner !== index || scope === Scope.link) continue;
+    if (wanted.some((own) => own?.equals(address)) && prefix === address.bytes.length * 8) continue;
+    netlink.removeAddress({ index, address, prefix, ...(peer === undefined ? {} : { peer }) });
   }
+}
+
+function refusal(action: string, { errno, text }: NetlinkError): Fault {
+  // EACCES is no matter of privilege here: IPv6 is turned off.
+  return errno === Errno.EPERM ? faultOf(action, errno) : new Fault("tun", `${action}: ${text}`);
 }
