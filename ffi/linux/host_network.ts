@@ -1,222 +1,350 @@
 /**
  * What the tunnel changes in the machine's network: addresses of the device, routes, rules. Changes are made one
- * after the other; what is already as wanted is not touched.
+ * after the other; what is already as wanted is not touched, what somebody else took away is put back.
  */
 
 import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
+import { planRoutes, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
+import { routeKey, type RouteStep, routeSteps, ruleKey } from "../../lib/host/route_steps.ts";
+import { Errno } from "../errno.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { configureDevice } from "./addresses.ts";
-import { ip, ipBatch, ipList } from "./ip_command.ts";
-import { addRules, listRules, PROTOCOL, removeRules, setBypassRules, Table } from "./rules.ts";
+import { type Edit, type NetlinkError, NetlinkRoute } from "./netlink/mod.ts";
+import { checksPortRules, hasPortRules, isReversePathStrict } from "./reverse_path.ts";
+import {
+  type OwnState,
+  readOwnRules,
+  readOwnState,
+  type RouteKernel,
+  routeText,
+  ruleText,
+  toRouteSpec,
+  toRuleSpec,
+} from "./rules.ts";
 
-/** Returns the host's network with nothing changed yet. */
-export function createHostNetwork(options: HostNetworkOptions): HostNetwork {
-  return new LinuxNetwork(options);
+/** Returns the host's network with nothing changed yet. `open` is for tests. */
+export function createHostNetwork(
+  options: HostNetworkOptions,
+  open: () => RouteKernel = () => NetlinkRoute.open(),
+): HostNetwork {
+  return new LinuxNetwork(options, open);
 }
 
+/** RFC 8200 §5: the kernel takes IPv6 away from a device that carries less. */
+const IPV6_MIN_MTU = 1280;
+
 class LinuxNetwork implements HostNetwork {
-  readonly #device: string;
-  readonly #mtu: number;
-  readonly #mark: number;
-  readonly #isPolicy: boolean;
+  readonly #options: HostNetworkOptions;
+  readonly #open: () => RouteKernel;
+  readonly #journal: Journal;
   readonly #log: Log;
-  readonly #routes = new Map<string, IpNetwork>();
-  #families: readonly Family[] = [];
+  readonly #told = new Set<string>();
+  #wishes: RouteWishes;
+  #isStrict = false;
+  #isNoted = false;
+  #degraded: readonly string[] = [];
+  /** What was last made of the rules, to tell whether there is anything to do. */
+  #appliedRules = "";
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor({ device, mtu, mark, routing, log }: HostNetworkOptions) {
-    this.#device = device;
-    this.#mtu = mtu;
-    this.#mark = mark;
-    this.#isPolicy = routing === "policy";
+  constructor(options: HostNetworkOptions, open: () => RouteKernel) {
+    const { mark, routing, excluded = [], lan = "allow", journal = NO_JOURNAL, log } = options;
+    this.#options = options;
+    this.#open = open;
+    this.#journal = journal;
     this.#log = log;
+    this.#wishes = {
+      ruleFamilies: routing === "policy" ? [4, 6] : [],
+      mark,
+      device: 0,
+      families: [],
+      routes: [],
+      excluded,
+      lan,
+      bypass: [],
+      localPorts: [],
+    };
+  }
+
+  get degraded(): readonly string[] {
+    return this.#degraded;
   }
 
   configure(addresses: TunnelAddresses): Promise<void> {
     return this.#inTurn(async () => {
-      this.#families = await configureDevice(this.#device, this.#mtu, addresses, this.#log);
-      if (!this.#isPolicy) return;
-      for (const family of this.#families) {
-        this.#report("cannot steer packets into the tunnel", await addRules(family, this.#mark));
-      }
+      const { device, mtu } = this.#options;
+      const ipv6 = mtu < IPV6_MIN_MTU ? undefined : addresses.ipv6;
+      const families = await configureDevice(device, mtu, { ...addresses, ipv6 }, this.#log);
+      this.#wishes = { ...this.#wishes, families };
+      this.#applyAll();
     });
   }
 
   setRoutes(routes: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(async () => {
-      const hadInternet = this.#hasInternet();
-      const wanted = new Map(
-        routes.filter(({ family }) => this.#families.includes(family)).map((route) => [String(route), route]),
-      );
-      const added = [...wanted].filter(([key]) => !this.#routes.has(key)).map(([, route]) => route);
-      const removed = [...this.#routes].filter(([key]) => !wanted.has(key)).map(([, route]) => route);
-      for (const family of this.#families) {
-        const commands = [
-          ...added.filter((route) => route.family === family).map((route) =>
-            `route replace ${this.#spec(route)}`
-          ),
-          ...removed.filter((route) => route.family === family).map((route) =>
-            `route del ${this.#spec(route)}`
-          ),
-        ];
-        this.#report("cannot change all routes", await ipBatch(family, commands));
-      }
-      for (const route of added) this.#routes.set(String(route), route);
-      for (const route of removed) this.#routes.delete(String(route));
-      if (this.#isPolicy && hadInternet !== this.#hasInternet()) await this.#copyLinkRoutes();
+    return this.#inTurn(() => {
+      this.#wishes = { ...this.#wishes, routes };
+      this.#applyAll();
     });
   }
 
-  setBypass(destinations: readonly IpAddress[]): Promise<void> {
-    return this.#inTurn(async () => {
-      if (!this.#isPolicy) return;
-      for (const family of [4, 6] as const) {
-        this.#report(
-          "cannot let all of our own connections pass the tunnel by",
-          await setBypassRules(family, destinations),
-        );
-      }
+  setBypass(bypass: readonly IpAddress[]): Promise<void> {
+    return this.#inTurn(() => {
+      if (this.#options.routing === "main") return;
+      this.#wishes = { ...this.#wishes, bypass };
+      this.#applyRules();
     });
   }
 
-  readonly degraded: readonly string[] = [];
+  setLocalPorts(localPorts: readonly number[]): Promise<void> {
+    return this.#inTurn(() => {
+      this.#wishes = { ...this.#wishes, localPorts };
+      this.#applyRules();
+    });
+  }
 
-  async setLocalPorts(_ports: readonly number[]): Promise<void> {}
+  setExcluded(excluded: readonly IpNetwork[]): Promise<void> {
+    return this.#inTurn(() => {
+      this.#wishes = { ...this.#wishes, excluded };
+      this.#applyRules();
+    });
+  }
 
-  async setExcluded(_networks: readonly IpNetwork[]): Promise<void> {}
-
-  async setLan(_lan: "allow" | "deny"): Promise<void> {}
+  setLan(lan: "allow" | "deny"): Promise<void> {
+    return this.#inTurn(() => {
+      this.#wishes = { ...this.#wishes, lan };
+      this.#applyRules();
+    });
+  }
 
   handleNetworkChanged(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#isPolicy && this.#hasInternet()) await this.#copyLinkRoutes();
+    return this.#inTurn(() => {
+      if (this.#wishes.families.length > 0) this.#applyAll();
     });
   }
 
   otherDevice(): Promise<string | undefined> {
-    return this.#inTurn(async () => {
-      if (!this.#isPolicy) return undefined;
-      for (const family of [4, 6] as const) {
-        for (const table of [Table.resources, Table.internet]) {
-          for (const { dev } of await ipList(family, ["route", "show", "table", String(table)])) {
-            if (typeof dev === "string" && dev !== this.#device) return dev;
-          }
-        }
-      }
-      return undefined;
+    return this.#inTurn(() => {
+      if (this.#options.routing === "main") return undefined;
+      return this.#withKernel((kernel) => {
+        const own = kernel.link(this.#options.device)?.index;
+        const leading = [Table.resources, Table.internet].flatMap((table) => kernel.routes({ table }));
+        const other = leading.find(({ index }) => index !== undefined && index !== own)?.index;
+        return other === undefined ? undefined : kernel.links().find(({ index }) => index === other)?.name;
+      });
     });
   }
 
   present(): Promise<string[]> {
-    return this.#inTurn(async () => {
-      const found: string[] = [];
-      if (!this.#isPolicy) return found;
-      for (const family of [4, 6] as const) {
-        found.push(...(await listRules(family)).map((rule) => `rule ${rule}`));
-        for (const table of Object.values(Table)) {
-          const routes = await ipList(family, ["route", "show", "table", String(table)]);
-          found.push(...routes.map(({ dst }) => `route ${dst} table ${table}`));
-        }
-      }
-      return found;
+    return this.#inTurn(() => {
+      if (this.#options.routing === "main") return [];
+      return this.#withKernel((kernel) => describe(readOwnState(kernel)));
     });
   }
 
   undo(): Promise<string[]> {
-    return this.#inTurn(async () => {
-      const undone: string[] = [];
+    return this.#inTurn(() => {
+      this.#wishes = { ...this.#wishes, families: [], routes: [] };
+      this.#degraded = [];
+      this.#appliedRules = "";
       try {
-        if (this.#isPolicy) {
-          // Rules first: from then on nothing is steered into the tunnel.
-          for (const family of [4, 6] as const) {
-            undone.push(...(await removeRules(family)).map((rule) => `rule ${rule}`));
-          }
-          for (const family of [4, 6] as const) {
-            for (const table of Object.values(Table)) {
-              const routes = await ipList(family, ["route", "show", "table", String(table)]);
-              if (routes.length === 0) continue;
-              await ip(family, ["route", "flush", "table", String(table)]);
-              undone.push(...routes.map(({ dst }) => `route ${dst} table ${table}`));
-            }
-          }
-        } else {
-          for (const route of this.#routes.values()) {
-            await ip(route.family, ["route", "del", ...this.#spec(route).split(" ")]);
-            undone.push(`route ${route}`);
-          }
-        }
+        const undone = this.#withKernel((kernel) => this.#removeAll(kernel));
+        this.#journal.forget("network");
+        this.#isNoted = false;
+        return undone;
       } catch (error) {
         this.#log.warn("cannot undo all changes of routes", { error });
+        return [];
       }
-      this.#routes.clear();
-      this.#families = [];
-      return undone;
     });
   }
 
-  #hasInternet(): boolean {
-    return [...this.#routes.values()].some(({ prefix }) => prefix === 0);
+  /** Brings rules and routes in line with the wishes. Throws a Fault if the kernel cannot be asked. */
+  #applyAll(): void {
+    this.#isStrict = isReversePathStrict(this.#options.device);
+    this.#withKernel((kernel) => {
+      const device = kernel.link(this.#options.device)?.index ?? 0;
+      this.#wishes = { ...this.#wishes, device };
+      while (!this.#change(kernel, readOwnState(kernel, this.#mainDevice()), "all"));
+    });
+    this.#judge();
   }
 
-  #spec(route: IpNetwork): string {
-    const table = route.prefix === 0 ? Table.internet : Table.resources;
-    const where = this.#isPolicy ? ` table ${table}` : "";
-    return `${route} dev ${this.#device}${where} protocol ${PROTOCOL}`;
+  /** Does the same where no route depends on what has changed. */
+  #applyRules(): void {
+    const { families, ruleFamilies } = this.#wishes;
+    if (families.some((family) => !ruleFamilies.includes(family))) return this.#applyAll();
+    if (rulesText(this.#effective()) === this.#appliedRules) return;
+    let isDone = true;
+    this.#withKernel((kernel) => isDone = this.#change(kernel, readOwnRules(kernel), "rules"));
+    if (!isDone) this.#applyAll();
+    else this.#judge();
   }
 
-  /** The local network keeps working while everything else goes into the tunnel. */
-  async #copyLinkRoutes(): Promise<void> {
-    const isNeeded = this.#hasInternet();
-    for (const family of this.#families) {
-      const table = String(Table.links);
-      const present = await ipList(family, ["route", "show", "table", table]);
-      const wanted = isNeeded ? await this.#linkRoutes(family) : [];
-      const existing = present.map((route) => linkSpec(route));
-      const commands = [
-        ...wanted.filter((spec) => !existing.includes(spec)).map((spec) =>
-          `route append ${spec} table ${table}`
-        ),
-        ...existing.filter((spec) => !wanted.includes(spec)).map((spec) =>
-          `route del ${spec} table ${table}`
-        ),
-      ];
-      this.#report("cannot keep the local network out of the tunnel", await ipBatch(family, commands));
+  /** Returns false if the kernel turns out to lack something, so that another plan is needed. */
+  #change(kernel: RouteKernel, present: OwnState, scope: "all" | "rules"): boolean {
+    const wishes = this.#effective();
+    const wanted = planRoutes(wishes);
+    const goal = scope === "all" ? wanted : { rules: wanted.rules, routes: present.plan.routes };
+    const steps = routeSteps(present.plan, goal);
+    if (steps.length > 0) this.#note();
+    const refusals = kernel.apply(steps.map((step) => toEdit(step, present)));
+    const failures: string[] = [];
+    const without = new Set<Family>();
+    steps.forEach((step, index) => {
+      const refusal = refusals[index];
+      if (refusal === undefined || isAsWanted(step, refusal)) return;
+      if (step.type === "add-rule" && NOT_SUPPORTED.includes(refusal.errno)) without.add(step.rule.family);
+      else failures.push(`${describeStep(step)}: ${refusal.text}`);
+    });
+    this.#report(failures);
+    this.#appliedRules = rulesText(wishes);
+    if (without.size === 0) return true;
+    const ruleFamilies = this.#wishes.ruleFamilies.filter((family) => !without.has(family));
+    this.#wishes = { ...this.#wishes, ruleFamilies };
+    return false;
+  }
+
+  #removeAll(kernel: RouteKernel): string[] {
+    const device = kernel.link(this.#options.device)?.index;
+    const isMain = this.#wishes.ruleFamilies.length < 2;
+    if (this.#options.routing === "main" && device === undefined) return [];
+    const state = readOwnState(kernel, isMain ? device : undefined);
+    const plan = this.#options.routing === "policy"
+      ? state.plan
+      : { rules: [], routes: state.plan.routes.filter(({ table }) => table === Table.main) };
+    const steps = routeSteps(plan, { rules: [], routes: [] });
+    const edits = steps.map((step) => toEdit(step, state));
+    if (this.#options.routing === "policy") {
+      edits.push(...state.strayRules.map((rule) => ({ type: "remove-rule", rule } as const)));
+      edits.push(...state.strayRoutes.map((route) => ({ type: "remove-route", route } as const)));
+    }
+    const refusals = kernel.apply(edits);
+    const failures = edits.flatMap((edit, index) => {
+      const refusal = refusals[index];
+      return refusal === undefined || ABSENT.includes(refusal.errno)
+        ? []
+        : [`${describeEdit(edit)}: ${refusal.text}`];
+    });
+    this.#report(failures);
+    return edits.filter((_, index) => refusals[index] === undefined).map(describeEdit);
+  }
+
+  /** The wishes as far as this machine needs and can do them. */
+  #effective(): RouteWishes {
+    const needsPorts = this.#isStrict && hasPortRules(Deno.osRelease());
+    return needsPorts ? this.#wishes : { ...this.#wishes, localPorts: [] };
+  }
+
+  /** The main table is looked at only where routes of ours may be in it. */
+  #mainDevice(): number | undefined {
+    return this.#wishes.ruleFamilies.length < 2 ? this.#wishes.device : undefined;
+  }
+
+  #note(): void {
+    if (this.#isNoted) return;
+    this.#journal.note({ id: "network", type: "network", device: this.#options.device });
+    this.#isNoted = true;
+  }
+
+  /** Finds what this machine cannot do, and tells it once. */
+  #judge(): void {
+    const { families, ruleFamilies } = this.#wishes;
+    const { mtu, routing } = this.#options;
+    const found: string[] = [];
+    if (routing === "policy" && families.length > 0) {
+      for (const family of families.filter((each) => !ruleFamilies.includes(each))) {
+        found.push(
+          `This kernel has no routing rules for IPv${family}: resources have routes in the main table, ` +
+            "and the Internet resource is left out",
+        );
+      }
+      if (mtu < IPV6_MIN_MTU) {
+        found.push(`Packets of ${mtu} bytes are too small for IPv6: it is left out of the tunnel`);
+      } else if (!families.includes(6)) {
+        found.push("This machine has no IPv6: resources are reached by IPv4 alone");
+      } else if (!families.includes(4)) {
+        found.push("This machine has no IPv4: resources are reached by IPv6 alone");
+      }
+      if (this.#isStrict && families.includes(4) && !checksPortRules(Deno.osRelease())) {
+        found.push(
+          "The reverse path filter is strict and this kernel too old to be told of our sockets: " +
+            "the Internet resource may not work",
+        );
+      }
+    }
+    this.#degraded = found;
+    for (const sentence of found) {
+      if (this.#told.has(sentence)) continue;
+      this.#told.add(sentence);
+      this.#log.warn(sentence);
     }
   }
 
-  /** On-link routes of live interfaces. IPv6 has no scope to tell them by: they are those without a gateway. */
-  async #linkRoutes(family: Family): Promise<string[]> {
-    const specs: string[] = [];
-    for (const route of await ipList(family, ["route", "show", "table", "main"])) {
-      const { dst, dev, gateway, via, nexthops, scope, flags, type } = route;
-      if (gateway !== undefined || via !== undefined || nexthops !== undefined) continue;
-      if (typeof dst !== "string" || dst === "default" || typeof dev !== "string") continue;
-      if (dev === this.#device || dev === "lo" || (type !== undefined && type !== "unicast")) continue;
-      if (family === 4 && scope !== "link") continue;
-      if (Array.isArray(flags) && (flags.includes("linkdown") || flags.includes("dead"))) continue;
-      specs.push(linkSpec(route));
-    }
-    return [...new Set(specs)];
-  }
-
-  #report(message: string, failures: readonly string[]): void {
+  #report(failures: readonly string[]): void {
     if (failures.length === 0) return;
-    this.#log.warn(message, { failures: failures.length });
+    this.#log.warn("cannot change all rules and routes", { failures: failures.length });
     // They name networks of the user's resources.
-    this.#log.debug("what ip said", { failures });
+    this.#log.debug("what the kernel said", { failures });
+  }
+
+  #withKernel<T>(work: (kernel: RouteKernel) => T): T {
+    const kernel = this.#open();
+    try {
+      return work(kernel);
+    } finally {
+      kernel.close();
+    }
   }
 
   /** Runs `work` after everything asked for before it, whether that went well or not. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
     const result = this.#queue.then(work);
     this.#queue = result.catch(() => {});
     return result;
   }
 }
 
-function linkSpec({ dst, dev, prefsrc, metric }: Record<string, unknown>): string {
-  const source = typeof prefsrc === "string" ? ` src ${prefsrc}` : "";
-  const cost = typeof metric === "number" && metric > 0 ? ` metric ${metric}` : "";
-  return `${dst} dev ${dev}${source}${cost} protocol ${PROTOCOL}`;
+function rulesText(wishes: RouteWishes): string {
+  return planRoutes(wishes).rules.map(ruleKey).sort().join("\n");
 }
+
+/** What is there is removed as the kernel has it. */
+function toEdit(step: RouteStep, present: OwnState): Edit {
+  switch (step.type) {
+    case "add-rule":
+      return { type: step.type, rule: toRuleSpec(step.rule) };
+    case "remove-rule":
+      return { type: step.type, rule: present.rules.get(ruleKey(step.rule)) ?? toRuleSpec(step.rule) };
+    case "add-route":
+      // In the main table there may be routes of others: theirs stay.
+      return { type: step.type, route: toRouteSpec(step.route), replace: step.route.table !== Table.main };
+    case "remove-route":
+      return { type: step.type, route: present.routes.get(routeKey(step.route)) ?? toRouteSpec(step.route) };
+  }
+}
+
+function isAsWanted({ type }: RouteStep, { errno }: NetlinkError): boolean {
+  return type === "add-rule" ? errno === Errno.EEXIST : type.startsWith("remove") && ABSENT.includes(errno);
+}
+
+function describe({ rules, routes, strayRules, strayRoutes }: OwnState): string[] {
+  return [
+    ...[...rules.values(), ...strayRules].map((rule) => `rule ${ruleText(rule)}`),
+    ...[...routes.values(), ...strayRoutes].map((route) => `route ${routeText(route)}`),
+  ];
+}
+
+function describeStep(step: RouteStep): string {
+  const what = "rule" in step ? ruleText(toRuleSpec(step.rule)) : routeText(toRouteSpec(step.route));
+  return `${step.type} ${what}`;
+}
+
+function describeEdit(edit: Edit): string {
+  if (edit.type === "remove-rule") return `rule ${ruleText(edit.rule)}`;
+  return edit.type === "remove-route" ? `route ${routeText(edit.route)}` : edit.type;
+}
+
+const ABSENT: readonly number[] = [Errno.ENOENT, Errno.ESRCH, Errno.ENODEV, Errno.EAFNOSUPPORT];
+const NOT_SUPPORTED: readonly number[] = [Errno.EOPNOTSUPP, Errno.EAFNOSUPPORT];

@@ -1,90 +1,170 @@
 /**
- * Policy routing (ip-rule(8)) as the Rust client has it: three tables of ours, looked up by everything that does not
- * carry our mark. Order is meaning: a resource beats the local network, the local network beats the Internet resource.
- * Ahead of them come rules for single destinations that always pass the tunnel by. Ours are recognised by their
- * tables and by a protocol number, so that those of a killed process can be told and removed.
+ * Rules and routes of ours among those of the machine: recognised by protocol number and table, also those of a killed
+ * process and of upstream's client, whose rules lead into the same tables but say that the kernel made them.
  */
 
-import type { Family, IpAddress } from "../../lib/base/ip.ts";
-import { ipBatch, ipList } from "./ip_command.ts";
+import {
+  type PlannedRoute,
+  type PlannedRule,
+  Priority,
+  PROTOCOL,
+  type RoutePlan,
+  Table,
+} from "../../lib/host/route_plan.ts";
+import { routeKey, ruleKey } from "../../lib/host/route_steps.ts";
+import type { NetlinkRoute, Route, RouteSpec, Rule, RuleSpec } from "./netlink/mod.ts";
 
-/** Routing tables, in the order of their lookup. */
-export const Table = { resources: 0x2021fd00, links: 0x2021fd01, internet: 0x2021fd02 } as const;
+/** What netlink is used for here. */
+export type RouteKernel = Pick<NetlinkRoute, "link" | "links" | "routes" | "rules" | "apply" | "close">;
 
-/** `protocol` of our rules and routes: who made them. */
-export const PROTOCOL = 70;
-
-const RULES = [
-  { priority: 100, table: Table.resources },
-  { priority: 200, table: Table.links },
-  { priority: 300, table: Table.internet },
-] as const;
-const BYPASS_PRIORITY = 90;
-
-/** Adds the rules of one family. Returns what failed. */
-export async function addRules(family: Family, mark: number): Promise<string[]> {
-  const present = new Set(
-    (await ourRules(family)).filter(({ isBypass }) => !isBypass).map(({ command }) => command),
-  );
-  const wanted = RULES.map(({ priority, table }) => tableRule(priority, table, mark));
-  return await ipBatch(family, wanted.filter((rule) => !present.has(rule)).map((rule) => `rule add ${rule}`));
+/** What is there of ours. */
+export interface OwnState {
+  /** Everything that a plan can name. */
+  readonly plan: RoutePlan;
+  /** As the kernel has it, by the keys of the plan. */
+  readonly rules: ReadonlyMap<string, Rule>;
+  readonly routes: ReadonlyMap<string, Route>;
+  /** The rest: of other versions, of upstream's client. */
+  readonly strayRules: readonly Rule[];
+  readonly strayRoutes: readonly Route[];
 }
 
-/** Makes `destinations` exactly what passes the tunnel by. Returns what failed. */
-export async function setBypassRules(family: Family, destinations: readonly IpAddress[]): Promise<string[]> {
-  const present = (await ourRules(family)).filter(({ isBypass }) => isBypass).map(({ command }) => command);
-  const wanted = destinations.filter((address) => address.family === family).map(bypassRule);
-  return await ipBatch(family, [
-    ...wanted.filter((rule) => !present.includes(rule)).map((rule) => `rule add ${rule}`),
-    ...present.filter((rule) => !wanted.includes(rule)).map((rule) => `rule del ${rule}`),
-  ]);
-}
+/** Tables that nobody else uses. */
+const OWN_TABLES: readonly number[] = [Table.resources, Table.links, Table.internet];
+const UDP = 17;
 
-/** Returns every rule of ours. */
-export async function listRules(family: Family): Promise<string[]> {
-  return (await ourRules(family)).map(({ command }) => command);
-}
-
-/** Removes every rule of ours. Returns the rules removed. */
-export async function removeRules(family: Family): Promise<string[]> {
-  const commands = await listRules(family);
-  const failures = await ipBatch(family, commands.map((rule) => `rule del ${rule}`));
-  return commands.filter((rule) => !failures.some((failure) => failure.includes(rule)));
-}
-
-interface OwnRule {
-  readonly isBypass: boolean;
-  /** What follows `ip rule add`. */
-  readonly command: string;
-}
-
-async function ourRules(family: Family): Promise<OwnRule[]> {
-  const rules: OwnRule[] = [];
-  for (const rule of await ipList(family, ["rule", "show"])) {
-    const { priority, table, fwmark, dst } = rule;
-    if (RULES.some((own) => String(own.table) === table) && "not" in rule && typeof fwmark === "string") {
-      const command = tableRule(
-        Number(priority),
-        Number(table),
-        Number(fwmark),
-        String(rule.protocol ?? PROTOCOL),
-      );
-      rules.push({ isBypass: false, command });
-    } else if (priority === BYPASS_PRIORITY && table === "main" && typeof dst === "string" && isOurs(rule)) {
-      rules.push({ isBypass: true, command: bypassRule(dst) });
+/** Returns what is there; of the main table only routes to interface `mainDevice`, if that is given. */
+export function readOwnState(kernel: RouteKernel, mainDevice?: number): OwnState {
+  const routes = new Map<string, Route>();
+  const planned: PlannedRoute[] = [];
+  const strayRoutes: Route[] = [];
+  for (const route of ownRoutes(kernel, mainDevice)) {
+    const plan = toPlannedRoute(route);
+    if (plan === undefined || routes.has(routeKey(plan))) strayRoutes.push(route);
+    else {
+      routes.set(routeKey(plan), route);
+      planned.push(plan);
     }
   }
-  return rules;
+  const state = readOwnRules(kernel);
+  return { ...state, plan: { ...state.plan, routes: planned }, routes, strayRoutes };
 }
 
-function isOurs(entry: Record<string, unknown>): boolean {
-  return String(entry.protocol) === String(PROTOCOL);
+/** Returns the rules that are there; there may be any number of routes, and listing them takes a while. */
+export function readOwnRules(kernel: RouteKernel): OwnState {
+  const rules = new Map<string, Rule>();
+  const planned: PlannedRule[] = [];
+  const strayRules: Rule[] = [];
+  for (const rule of ([4, 6] as const).flatMap((family) => kernel.rules(family)).filter(isOwnRule)) {
+    const plan = toPlannedRule(rule);
+    if (plan === undefined || rules.has(ruleKey(plan))) strayRules.push(rule);
+    else {
+      rules.set(ruleKey(plan), rule);
+      planned.push(plan);
+    }
+  }
+  return { plan: { rules: planned, routes: [] }, rules, strayRules, routes: new Map(), strayRoutes: [] };
 }
 
-function tableRule(priority: number, table: number, mark: number, protocol = String(PROTOCOL)): string {
-  return `not fwmark 0x${mark.toString(16)} table ${table} priority ${priority} protocol ${protocol}`;
+/** Returns `plan` as netlink takes it. */
+export function toRuleSpec(
+  { family, priority, action, notMark, destination, udpSourcePort }: PlannedRule,
+): RuleSpec {
+  const port = udpSourcePort === undefined ? undefined : { first: udpSourcePort, last: udpSourcePort };
+  const suppress = action.type === "lookup" ? action.suppressPrefixLength : undefined;
+  return {
+    family,
+    priority,
+    protocol: PROTOCOL,
+    action: action.type,
+    table: action.type === "lookup" ? action.table : 0,
+    ...(action.type === "goto" ? { goto: action.priority } : {}),
+    ...(suppress === undefined ? {} : { suppressPrefixLength: suppress }),
+    ...(notMark === undefined ? {} : { not: true, mark: notMark }),
+    ...(destination === undefined ? {} : { destination }),
+    ...(port === undefined ? {} : { ipProtocol: UDP, sourcePort: port }),
+  };
 }
 
-function bypassRule(destination: IpAddress | string): string {
-  return `to ${destination} table main priority ${BYPASS_PRIORITY} protocol ${PROTOCOL}`;
+/** Returns `route` as netlink takes it. */
+export function toRouteSpec({ destination, table, device }: PlannedRoute): RouteSpec {
+  return { destination, table, index: device, protocol: PROTOCOL };
+}
+
+/** Returns `rule` in the words of ip-rule(8). */
+export function ruleText(rule: RuleSpec): string {
+  const { priority, not, mark, destination, sourcePort, action = "lookup", table, goto } = rule;
+  const parts = [
+    `priority ${priority}`,
+    ...(not === true ? ["not"] : []),
+    ...(mark === undefined ? [] : [`fwmark 0x${mark.toString(16)}`]),
+    ...(destination === undefined ? [] : [`to ${destination}`]),
+    ...(sourcePort === undefined ? [] : [`udp from port ${sourcePort.first}`]),
+    action === "lookup" ? `lookup ${tableText(table)}` : action === "goto" ? `goto ${goto}` : action,
+  ];
+  return parts.join(" ");
+}
+
+/** Returns `route` in the words of ip-route(8). */
+export function routeText({ destination, table }: RouteSpec): string {
+  return `${destination.prefix === 0 ? "default" : destination} table ${tableText(table)}`;
+}
+
+function tableText(table: number): string {
+  return table === Table.main ? "main" : String(table);
+}
+
+function ownRoutes(kernel: RouteKernel, mainDevice: number | undefined): Route[] {
+  const own = OWN_TABLES.flatMap((table) => kernel.routes({ table }));
+  if (mainDevice === undefined) return own;
+  const main = kernel.routes({ table: Table.main });
+  return [...own, ...main.filter(({ protocol, index }) => protocol === PROTOCOL && index === mainDevice)];
+}
+
+function isOwnRule({ protocol, not, mark, table, action, priority, goto }: Rule): boolean {
+  if (protocol === PROTOCOL || (not && mark !== undefined && OWN_TABLES.includes(table))) return true;
+  // Kernels before 4.17 keep no protocol.
+  const isJump = action === "goto" && priority === Priority.bypass && goto === Priority.end;
+  return protocol === 0 && (isJump || (action === "nop" && priority === Priority.end));
+}
+
+/** Undefined if there is more to the rule than a plan has. */
+function toPlannedRule(rule: Rule): PlannedRule | undefined {
+  const { family, priority, action, not, mark, destination, sourcePort, table, suppressPrefixLength } = rule;
+  const isLookup = action === "lookup";
+  if (!isLookup && action !== "goto" && action !== "nop") return undefined;
+  const planned: PlannedRule = {
+    family,
+    priority,
+    action: isLookup
+      ? { type: action, table, ...(suppressPrefixLength === undefined ? {} : { suppressPrefixLength }) }
+      : action === "goto"
+      ? { type: action, priority: rule.goto ?? 0 }
+      : { type: action },
+    ...(not && mark !== undefined ? { notMark: mark } : {}),
+    ...(destination === undefined ? {} : { destination }),
+    ...(sourcePort === undefined ? {} : { udpSourcePort: sourcePort.first }),
+  };
+  return sameRule(toRuleSpec(planned), rule) ? planned : undefined;
+}
+
+function sameRule(spec: RuleSpec, rule: Rule): boolean {
+  const { mask, source, inputLink, outputLink, destinationPort, tos, users, isVrf } = rule;
+  if (
+    [mask, source, inputLink, outputLink, destinationPort, tos, users, isVrf].some((one) => one !== undefined)
+  ) {
+    return false;
+  }
+  return ruleText(spec) === ruleText(rule) && spec.ipProtocol === rule.ipProtocol &&
+    spec.sourcePort?.last === rule.sourcePort?.last &&
+    spec.suppressPrefixLength === rule.suppressPrefixLength;
+}
+
+/** Undefined for routes that are not made by us, or lead elsewhere than straight to a device. */
+function toPlannedRoute(route: Route): PlannedRoute | undefined {
+  const { destination, table, index, gateway, type, protocol, nextHops, source } = route;
+  const isPlain = type === "unicast" && protocol === PROTOCOL && gateway === undefined &&
+    nextHops === undefined &&
+    source === undefined;
+  return isPlain && index !== undefined ? { destination, table, device: index } : undefined;
 }

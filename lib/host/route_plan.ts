@@ -64,15 +64,15 @@ export interface RoutePlan {
 /** What leads into a tunnel, and what does not. */
 export interface RouteWishes {
   /**
-   * "policy": rules and tables of our own. "main": routes in the main table, for gateways, and for kernels without
-   * rules: without default routes, and nothing is marked.
+   * Families that get rules and tables of our own. The others get routes in the main table, without default routes, and
+   * no mark counts: gateways, and kernels without rules.
    */
-  readonly routing: "policy" | "main";
+  readonly ruleFamilies: readonly Family[];
   /** Carried by packets that pass the tunnel by. */
   readonly mark: number;
   /** The tunnel's interface index. */
   readonly device: number;
-  /** Those that the tunnel has. */
+  /** Those that the tunnel has; nothing is wanted for others. */
   readonly families: readonly Family[];
   /** Of resources, the tunnel's own among them; 0.0.0.0/0 and ::/0 are the Internet resource. */
   readonly routes: readonly IpNetwork[];
@@ -87,7 +87,7 @@ export interface RouteWishes {
 
 /** Wishes that need nothing. */
 export const NO_WISHES: RouteWishes = {
-  routing: "policy",
+  ruleFamilies: [4, 6],
   mark: 0,
   device: 0,
   families: [],
@@ -100,20 +100,27 @@ export const NO_WISHES: RouteWishes = {
 
 /** Returns what `wishes` need. No two rules or routes of it are the same. */
 export function planRoutes(wishes: RouteWishes): RoutePlan {
-  const routes = wishes.routes.filter(({ family }) => wishes.families.includes(family));
-  if (wishes.routing === "main") return { rules: [], routes: mainRoutes(wishes, routes) };
+  const { families, ruleFamilies, device } = wishes;
+  const routes = distinct(wishes.routes.filter(({ family }) => families.includes(family)));
+  const [steered, plain] = [true, false].map((hasRules) =>
+    routes.filter(({ family }) => ruleFamilies.includes(family) === hasRules)
+  ) as [IpNetwork[], IpNetwork[]];
   return {
-    rules: ([4, 6] as const).flatMap((family) => policyRules(wishes, family)),
-    routes: distinct(routes).map((destination) => ({
-      destination,
-      table: destination.prefix === 0 ? Table.internet : Table.resources,
-      device: wishes.device,
-    })),
+    rules: ruleFamilies.filter((family) => families.includes(family))
+      .flatMap((family) => policyRules(wishes, family)),
+    routes: [
+      ...steered.map((destination) => ({
+        destination,
+        table: destination.prefix === 0 ? Table.internet : Table.resources,
+        device,
+      })),
+      ...mainRoutes(wishes, plain),
+    ],
   };
 }
 
 function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
-  const { mark: notMark, families, excluded, lan, bypass, localPorts } = wishes;
+  const { mark: notMark, excluded, lan, bypass, localPorts } = wishes;
   const out = { type: "goto", priority: Priority.end } as const;
   const passing: PlannedRule[] = distinct([...excluded, ...bypass.map(hostNetwork)])
     .filter((destination) => destination.family === family)
@@ -123,21 +130,18 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
       passing.push({ family, priority: Priority.localPort, action: out, udpSourcePort });
     }
   }
-  const steering: PlannedRule[] = [];
-  if (families.includes(family)) {
-    const lookUp = (priority: number, table: number): PlannedRule => ({
-      ...{ family, priority, notMark, action: { type: "lookup", table } },
-    });
-    steering.push(lookUp(Priority.resources, Table.resources));
-    const hasInternet = wishes.routes.some((route) => route.family === family && route.prefix === 0);
-    if (hasInternet && lan === "allow") {
-      const action = { type: "lookup", table: Table.main, suppressPrefixLength: 0 } as const;
-      steering.push({ family, priority: Priority.local, notMark, action });
-    }
-    steering.push(lookUp(Priority.internet, Table.internet));
-  }
-  if (passing.length === 0) return steering;
-  return [...passing, ...steering, { family, priority: Priority.end, action: { type: "nop" } }];
+  const lookUp = (priority: number, table: number, suppressPrefixLength?: number): PlannedRule => {
+    const suppress = suppressPrefixLength === undefined ? {} : { suppressPrefixLength };
+    return { family, priority, notMark, action: { type: "lookup", table, ...suppress } };
+  };
+  const hasInternet = wishes.routes.some((route) => route.family === family && route.prefix === 0);
+  return [
+    ...passing,
+    lookUp(Priority.resources, Table.resources),
+    ...(hasInternet && lan === "allow" ? [lookUp(Priority.local, Table.main, 0)] : []),
+    lookUp(Priority.internet, Table.internet),
+    ...(passing.length === 0 ? [] : [{ family, priority: Priority.end, action: { type: "nop" } } as const]),
+  ];
 }
 
 /** Nothing can be skipped in the main table: what passes by is cut out of the routes. */

@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { Fault } from "../../lib/base/fault.ts";
 import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
-import type { HostNetwork } from "../../ffi/platform.ts";
+import type { Change } from "../../lib/host/journal.ts";
+import type { HostNetwork, HostNetworkOptions } from "../../ffi/platform.ts";
+import { createHostNetwork } from "../../ffi/linux/host_network.ts";
+import { NetlinkRoute } from "../../ffi/linux/netlink/mod.ts";
+import type { RouteKernel } from "../../ffi/linux/rules.ts";
 import { platform } from "../../ffi/mod.ts";
+import { Errno } from "../../ffi/errno.ts";
 import { isIsolated } from "../../io/lab/isolation.ts";
 
 /**
@@ -39,7 +44,11 @@ interface Scene {
 }
 
 async function onHost(
-  options: { routing?: "policy" | "main"; setup?: string },
+  options: Partial<Omit<HostNetworkOptions, "log">> & {
+    setup?: string;
+    cleanup?: string;
+    open?: () => RouteKernel;
+  },
   body: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   assert.ok(isIsolated(), "run by deno task e2e");
@@ -65,15 +74,12 @@ async function onHost(
   const snapshot = () =>
     sh("ip rule; ip -6 rule; ip route show table all | sort; ip -6 route show table all | sort");
   const before = await snapshot();
-  const tun = host.openTun({ name: "fz0", mtu: 1280 });
+  const tun = host.openTun({ name: "fz0", mtu: options.mtu ?? 1280 });
   const make = () =>
-    host.createHostNetwork({
-      device: "fz0",
-      mtu: 1280,
-      mark: MARK,
-      routing: options.routing ?? "policy",
-      log,
-    });
+    createHostNetwork(
+      { device: "fz0", mtu: 1280, mark: MARK, routing: "policy", ...options, log },
+      options.open,
+    );
   const network = make();
   try {
     await body({ network, warnings, another: make, snapshot, closeTun: () => tun.close() });
@@ -84,6 +90,7 @@ async function onHost(
     tun.close();
     await make().undo();
     await sh(`ip link del eth0; ip link del eth1; ip rule del to 203.0.113.9 lookup main priority 90
+      ${options.cleanup ?? ""}
       sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0`);
   }
 }
@@ -113,7 +120,7 @@ Deno.test("HostNetwork: sets addresses, MTU and routes, and undo leaves the mach
     assert.equal(await deviceTo("192.0.2.77"), "eth0");
     assert.deepEqual(warnings, []);
     const undone = await network.undo();
-    assert.ok(undone.length >= 12);
+    assert.equal(undone.length, 4 + ROUTES.length);
     const withoutDevice = (text: string) =>
       text.split("\n").filter((line) => !line.includes("fz0")).join("\n");
     assert.equal(withoutDevice(await snapshot()), withoutDevice(before));
@@ -143,17 +150,17 @@ Deno.test("HostNetwork.setRoutes: with the Internet resource, resources beat the
     assert.equal(await deviceTo("2001:db8:1::77"), "eth0");
     assert.equal(await deviceTo("2001:db8:2::77"), "eth1");
     assert.equal(await deviceTo("192.0.2.200"), "fz0");
+    // Behind a router of the LAN, as the machine's own static route says.
+    assert.equal(await deviceTo("172.20.1.1"), "eth0");
     await sh(
       "ip link add eth9 type veth peer name peer9; ip link set eth9 up; ip link set peer9 up; ip addr add 203.0.114.2/24 dev eth9",
     );
-    await network.handleNetworkChanged();
     assert.equal(await deviceTo("203.0.114.9"), "eth9");
     await sh("ip link del eth9");
-    await network.handleNetworkChanged();
     assert.equal(await deviceTo("203.0.114.9"), "fz0");
     await network.setRoutes(ROUTES);
     assert.equal(await deviceTo("8.8.8.8"), "eth0");
-    assert.equal(await sh(`ip route show table ${0x2021fd01}`), "");
+    assert.doesNotMatch(await sh("ip rule; ip -6 rule"), /suppress_prefixlength/);
     assert.deepEqual(warnings, []);
   }));
 
@@ -194,17 +201,32 @@ Deno.test("HostNetwork.configure: is content with rules that are there, and repl
     const addresses = await sh("ip addr show dev fz0");
     assert.match(addresses, /100\.64\.0\.8\/32/);
     assert.doesNotMatch(addresses, /100\.64\.0\.7|1111::7/);
-    assert.equal((await sh("ip rule")).match(/0xfd002021/g)!.length, 3);
+    assert.equal((await sh("ip rule")).match(/0xfd002021/g)!.length, 2);
     assert.deepEqual(warnings, []);
   }));
 
-Deno.test("HostNetwork: works on a machine without IPv6", () =>
+Deno.test("HostNetwork: works on a machine without IPv6, and says so once", () =>
   onHost({}, async ({ network, warnings }) => {
     await sh("echo 1 > /proc/sys/net/ipv6/conf/fz0/disable_ipv6");
     await network.configure(ADDRESSES);
     await network.setRoutes([...ROUTES, ...INTERNET]);
     assert.equal(await deviceTo("10.9.0.1"), "fz0");
-    assert.deepEqual(warnings, []);
+    assert.equal(network.degraded.length, 1);
+    assert.match(network.degraded[0]!, /no IPv6/);
+    assert.equal(warnings.length, 1);
+    await network.undo();
+    assert.deepEqual(network.degraded, []);
+  }));
+
+Deno.test("HostNetwork: leaves IPv6 out where packets are too small for it", () =>
+  onHost({ mtu: 1200 }, async ({ network }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    assert.match(await sh("ip addr show dev fz0"), /mtu 1200/);
+    assert.doesNotMatch(await sh("ip addr show dev fz0"), /inet6/);
+    assert.equal(await deviceTo("10.9.0.1"), "fz0");
+    assert.equal(await deviceTo("2001:db8:9::1"), "eth0");
+    assert.match(network.degraded.join(), /1200 bytes are too small for IPv6/);
   }));
 
 Deno.test("HostNetwork: uses the main table for a gateway, without any rule", () =>
@@ -217,6 +239,185 @@ Deno.test("HostNetwork: uses the main table for a gateway, without any rule", ()
     await network.undo();
     assert.doesNotMatch(await snapshot(), /100\.64\.0\.0\/11/);
   }));
+
+/** The kernel, as one without rules would be. */
+function withoutRules(): RouteKernel {
+  const kernel = NetlinkRoute.open();
+  return {
+    link: (name) => kernel.link(name),
+    links: () => kernel.links(),
+    routes: (filter) => kernel.routes(filter),
+    rules: () => [],
+    close: () => kernel.close(),
+    apply: (edits) =>
+      edits.map((edit) =>
+        edit.type === "add-rule"
+          ? { errno: Errno.EOPNOTSUPP, text: "operation not supported" }
+          : kernel.apply([edit])[0]
+      ),
+  };
+}
+
+Deno.test("HostNetwork: has resources in the main table where the kernel has no rules, and leaves the Internet out", () =>
+  onHost({ open: withoutRules }, async ({ network, warnings, snapshot }) => {
+    await network.setBypass([IpAddress.from("10.9.3.3")]);
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    assert.equal(await deviceTo("10.9.8.7"), "fz0");
+    assert.equal(await deviceTo("2001:db8:9::1"), "fz0");
+    assert.equal(await deviceTo("10.9.3.3"), "eth0");
+    assert.equal(await deviceTo("8.8.8.8"), "eth0");
+    await network.setExcluded([IpNetwork.from("10.9.128.0/17")]);
+    assert.equal(await deviceTo("10.9.128.1"), "eth0");
+    assert.equal(await deviceTo("10.9.8.7"), "fz0");
+    assert.equal(network.degraded.length, 2);
+    assert.match(network.degraded[0]!, /no routing rules for IPv4.*the Internet resource is left out/);
+    assert.equal(warnings.length, 2);
+    assert.ok((await network.undo()).length > 0);
+    assert.doesNotMatch(await snapshot(), /10\.9\./);
+  }));
+
+Deno.test("HostNetwork: takes no route of others in the main table for its own", () =>
+  onHost(
+    { routing: "main", setup: "ip route add 100.64.0.0/11 via 192.0.2.9 metric 50" },
+    async ({ network }) => {
+      await network.configure(ADDRESSES);
+      await network.setRoutes(ROUTES.slice(0, 1));
+      assert.equal(await deviceTo("100.64.0.9"), "fz0");
+      await network.undo();
+      assert.equal(await deviceTo("100.64.0.9"), "eth0");
+    },
+  ));
+
+Deno.test("HostNetwork.setExcluded: lets networks pass the tunnel by, as the rules of others say", () =>
+  onHost({
+    excluded: [IpNetwork.from("10.9.1.0/24"), IpNetwork.from("2001:db8:9:1::/64")],
+    cleanup: `ip rule del priority 5270; ip rule del priority 32000
+      ip route flush table 77; ip route flush table 78`,
+    setup: `ip rule add to 10.9.1.128/25 lookup 77 priority 5270; ip route add default dev eth1 table 77
+      ip rule add to 10.9.0.0/16 lookup 78 priority 32000; ip route add unreachable default table 78`,
+  }, async ({ network, warnings }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    assert.equal(await deviceTo("10.9.2.1"), "fz0");
+    assert.equal(await deviceTo("10.9.1.200"), "eth1");
+    assert.equal(await deviceTo("2001:db8:9:1::1"), "eth0");
+    assert.equal(await deviceTo("2001:db8:9:2::1"), "fz0");
+    // Somebody else says no: that is his to say, and no reason to go into the tunnel.
+    await assert.rejects(deviceTo("10.9.1.1"), /unreachable|No route/);
+    await network.setExcluded([IpNetwork.from("8.8.8.0/24")]);
+    assert.equal(await deviceTo("8.8.8.8"), "eth0");
+    assert.equal(await deviceTo("10.9.1.200"), "fz0");
+    await network.setExcluded([]);
+    assert.equal(await deviceTo("8.8.8.8"), "fz0");
+    assert.doesNotMatch(await sh("ip rule"), /goto/);
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork.setExcluded: leads nowhere rather than into the tunnel when the machine has no route", () =>
+  onHost({ excluded: [IpNetwork.from("8.8.8.0/24")] }, async ({ network }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    await sh("ip route del default");
+    await assert.rejects(deviceTo("8.8.8.8"), /unreachable/);
+    assert.equal(await deviceTo("8.8.4.4"), "fz0");
+    await sh("ip route add default via 192.0.2.1");
+  }));
+
+Deno.test("HostNetwork.setLan: leads local networks into the tunnel, or lets them be", () =>
+  onHost({ lan: "deny" }, async ({ network, warnings }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    const local = ["192.0.2.77", "172.20.1.1", "2001:db8:1::77"];
+    for (const address of local) assert.equal(await deviceTo(address), "fz0");
+    assert.equal(await deviceTo("192.0.2.1", MARK), "eth0");
+    assert.equal(await deviceTo("8.8.8.8", MARK), "eth0");
+    await network.setLan("allow");
+    for (const address of local) assert.equal(await deviceTo(address), "eth0");
+    assert.equal(await deviceTo("8.8.8.8"), "fz0");
+    await network.setLan("deny");
+    for (const address of local) assert.equal(await deviceTo(address), "fz0");
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork.setLocalPorts: needs rules only where the reverse path filter is strict", () =>
+  onHost({}, async ({ network, warnings }) => {
+    await network.configure(ADDRESSES);
+    await network.setLocalPorts([52625, 4444]);
+    assert.doesNotMatch(await sh("ip rule"), /sport/);
+    await sh("sysctl -qw net.ipv4.conf.eth0.rp_filter=1");
+    try {
+      await network.handleNetworkChanged();
+      assert.match(await sh("ip rule"), /95:.*ipproto udp sport 52625 goto 310/);
+      await network.setLocalPorts([4444]);
+      assert.doesNotMatch(await sh("ip rule"), /sport 52625/);
+      assert.match(await sh("ip rule"), /sport 4444/);
+      assert.doesNotMatch(await sh("ip -6 rule"), /sport/);
+      assert.deepEqual(warnings, []);
+      assert.deepEqual(network.degraded, []);
+    } finally {
+      await sh("sysctl -qw net.ipv4.conf.eth0.rp_filter=0");
+    }
+  }));
+
+Deno.test("HostNetwork.handleNetworkChanged: puts back what somebody else took away", () =>
+  onHost({ excluded: [IpNetwork.from("8.8.8.0/24")] }, async ({ network, snapshot, warnings }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET]);
+    const before = await snapshot();
+    // As systemd-networkd does with rules of others at its start.
+    for (const priority of [90, 100, 200, 300, 310]) {
+      for (const family of [4, 6]) {
+        await sh(`ip -${family} rule del priority ${priority} protocol 70 || true`);
+      }
+    }
+    await sh(`ip route flush table ${0x2021fd00}; ip -6 route flush table ${0x2021fd02}`);
+    assert.notEqual(await snapshot(), before);
+    await network.handleNetworkChanged();
+    assert.equal(await snapshot(), before);
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("HostNetwork.undo: removes the rules and copied routes of upstream's client, and no rule of others", () =>
+  onHost({}, async ({ another, snapshot }) => {
+    const before = await snapshot();
+    const tables = [0x2021fd00, 0x2021fd01, 0x2021fd02];
+    for (const family of [4, 6]) {
+      for (const [index, table] of tables.entries()) {
+        const priority = 100 * (index + 1);
+        await sh(
+          `ip -${family} rule add not fwmark ${MARK} lookup ${table} priority ${priority} protocol kernel`,
+        );
+      }
+    }
+    await sh(`ip route add 192.0.2.0/24 dev eth0 table ${tables[1]} protocol kernel
+      ip rule add to 8.8.8.8 lookup main priority 90 protocol 70`);
+    assert.equal((await another().present()).length, 8);
+    assert.equal((await another().undo()).length, 8);
+    assert.equal(await snapshot(), before);
+  }));
+
+Deno.test("HostNetwork: notes in the journal before it changes anything, and forgets what it took back", () => {
+  const entries: string[] = [];
+  const journal = {
+    note: ({ id }: Change) => void entries.push(`note ${id}: ${ruleCount()}`),
+    forget: (id: Change["id"]) => void entries.push(`forget ${id}: ${ruleCount()}`),
+  };
+  return onHost({ journal }, async ({ network }) => {
+    const none = ruleCount();
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES);
+    await network.undo();
+    assert.deepEqual(entries, [`note network: ${none}`, `forget network: ${none}`]);
+  });
+});
+
+function ruleCount(): number {
+  const kernel = NetlinkRoute.open();
+  const count = kernel.rules(4).length + kernel.rules(6).length;
+  kernel.close();
+  return count;
+}
 
 Deno.test("HostNetwork.configure: names the privilege that is missing", () =>
   onHost({}, async () => {

@@ -26,7 +26,7 @@ const network = fc.tuple(address, fc.nat(6)).map(([ip, bits]) =>
 );
 const internet = fc.constantFrom([], ["0.0.0.0/0", "::/0"].map(IpNetwork.from));
 const wishes: fc.Arbitrary<RouteWishes> = fc.record({
-  routing: fc.constant("policy" as const),
+  ruleFamilies: fc.constant([4, 6] as const),
   mark: fc.constant(MARK),
   device: fc.constant(7),
   families: fc.constantFrom([4, 6] as const, [4] as const, [6] as const, []),
@@ -80,7 +80,7 @@ Deno.test("planRoutes: leads what passes by nowhere rather than into the tunnel 
 
 Deno.test("planRoutes: cuts what passes by out of routes in the main table, and sets no default route there", () => {
   fc.assert(fc.property(wishes, packet, (wanted, sent) => {
-    const plan = planRoutes({ ...wanted, routing: "main" });
+    const plan = planRoutes({ ...wanted, ruleFamilies: [] });
     assert.deepEqual(plan.rules, []);
     assert.ok(plan.routes.every(({ destination, table }) => destination.prefix > 0 && table === 254));
     const { destination: ip } = sent;
