@@ -1,14 +1,27 @@
 /** Picks how the machine is told about our resolvers. */
 
+import { Fault } from "../../lib/base/fault.ts";
 import type { SystemDns, SystemDnsOptions } from "../platform.ts";
+import { ResolvconfDns } from "./dns_resolvconf.ts";
 import { ResolvedDns } from "./dns_resolved.ts";
 import { ResolvConfDns } from "./dns_resolv_conf.ts";
 
-/** Returns the control asked for, with nothing changed yet. */
+/** Returns the control asked for, with nothing changed yet. Throws a Fault ("usage") for one of another system. */
 export function createSystemDns(options: SystemDnsOptions): SystemDns {
   switch (options.control) {
     case "systemd-resolved":
       return new ResolvedDns(options);
+    case "resolvconf":
+      return new ResolvconfDns(options);
+    case "scutil":
+    case "nrpt":
+      throw new Fault(
+        "usage",
+        `Cannot set DNS by "${options.control}": that is a service of another system`,
+        {
+          next: "Leave --dns-control out, to use what fits this machine.",
+        },
+      );
     default:
       return new ResolvConfDns(options);
   }

@@ -2,7 +2,7 @@
 
 import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
-import { runTool } from "./command.ts";
+import { undoResolvconf } from "./dns_resolvconf.ts";
 import { createHostNetwork } from "./host_network.ts";
 import { undoSysctl } from "./sysctl.ts";
 import { undoFile } from "./undo_file.ts";
@@ -17,11 +17,8 @@ export async function undoChange(change: Change, log: Log): Promise<boolean> {
     }
     case "file":
       return undoFile(change);
-    case "resolvconf": {
-      // Both kinds of resolvconf(8) take a record away that is not there.
-      const { code } = await runTool("resolvconf", ["-d", change.record]);
-      return code === 0;
-    }
+    case "resolvconf":
+      return await undoResolvconf(change.record);
     case "sysctl":
       return undoSysctl(change);
     case "resolved":

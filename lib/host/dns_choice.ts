@@ -111,11 +111,13 @@ function byNetworkManager(seen: DnsObservation, owner: FileOwner | undefined): V
 }
 
 function byResolvconf(
-  { resolvconf, resolvConf: { target } }: DnsObservation,
+  { resolvconf, resolvConf: { target, text } }: DnsObservation,
   owner: FileOwner | undefined,
 ): Verdict | undefined {
   // Debian's leaves a file alone that is no link to its own.
   if (resolvconf === "debian" && owner === "resolvconf" && target !== undefined) {
+    // It puts a forwarder on this machine before everything else, and has no record that comes first.
+    if (isAskedAt(text, ["127.0.0.1", "::1"])) return undefined;
     return ["resolvconf", "resolvconf writes /etc/resolv.conf"];
   }
   if (resolvconf === "openresolv" && (owner === "openresolv" || owner === "resolvconf")) {
@@ -148,7 +150,7 @@ function byFile(seen: DnsObservation, owner: FileOwner | undefined): Verdict {
 const WRITERS: Partial<Record<FileOwner, string>> = {
   "systemd-resolved": "nothing that reads /etc/resolv.conf asks systemd-resolved",
   "network-manager": "NetworkManager wrote /etc/resolv.conf, but does not manage it",
-  "resolvconf": "resolvconf wrote /etc/resolv.conf, but is not there to manage it",
+  "resolvconf": "resolvconf wrote /etc/resolv.conf, but cannot be made to put other resolvers first",
   "openresolv": "resolvconf wrote /etc/resolv.conf, but is not there to manage it",
   "wsl": "WSL writes /etc/resolv.conf when it starts, and then leaves it alone",
   "docker": "the container engine wrote /etc/resolv.conf when the container began, and then leaves it alone",

@@ -305,7 +305,16 @@ const TABLE: readonly (readonly [string, Seen, DnsControl, RegExp])[] = [
     "Debian's resolvconf, its link replaced by a file",
     { file: { text: DEBIAN_RESOLVCONF.text }, resolvconf: "debian" },
     "etc-resolv-conf",
-    /not there to manage/,
+    /cannot be made/,
+  ],
+  [
+    "Debian's resolvconf with a forwarder on the machine",
+    {
+      file: { ...DEBIAN_RESOLVCONF, text: DEBIAN_RESOLVCONF.text.replace("192.0.2.1", "127.0.0.1") },
+      resolvconf: "debian",
+    },
+    "etc-resolv-conf",
+    /cannot be made/,
   ],
   [
     "openresolv installed, the file another's",
