@@ -1,0 +1,226 @@
+/**
+ * A connection to the system bus (D-Bus Specification): calls with time-outs, and signals. A failure is a value with the
+ * name of the error, those of the connection included, as libdbus names them. Never throws.
+ */
+
+import { err, ok, type Result } from "../../../lib/base/result.ts";
+import {
+  type DBusMessage,
+  decodeMessage,
+  encodeMessage,
+  FIXED_LENGTH,
+  MAX_MESSAGE_LENGTH,
+  messageLength,
+} from "../../../lib/wire/dbus/message.ts";
+import type { DBusValue } from "../../../lib/wire/dbus/value.ts";
+import { openSocket, systemBusPaths } from "./handshake.ts";
+
+/** Why a call has no answer: "org.freedesktop.DBus.Error.AccessDenied" and a sentence of the service. */
+export interface BusError {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** The method of an object. */
+export interface BusCall {
+  readonly destination: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  /** Types of `body`; default "". */
+  readonly signature?: string;
+  readonly body?: readonly DBusValue[];
+  /** Default 10 000; services that are started by the call take some of it. */
+  readonly timeoutMs?: number;
+}
+
+/** A signal as it came. */
+export type BusSignal = Extract<DBusMessage, { type: "signal" }>;
+
+/** What the errors of the connection itself are called. */
+export const Disconnected = "org.freedesktop.DBus.Error.Disconnected";
+const NO_REPLY = "org.freedesktop.DBus.Error.NoReply";
+const LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded";
+
+/** The bus itself. */
+export const BUS = { destination: "org.freedesktop.DBus", path: "/org/freedesktop/DBus" } as const;
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** Most calls that wait for their answers. */
+const MAX_PENDING = 64;
+const READ_BYTES = 16_384;
+
+type Settle = (outcome: Result<readonly DBusValue[], BusError>) => void;
+
+export class Bus {
+  readonly #socket: Deno.Conn;
+  readonly #pending = new Map<number, Settle>();
+  #lastSerial = 0;
+  #handler: ((signal: BusSignal) => void) | undefined;
+  #onClosed: (() => void) | undefined;
+  #isClosed = false;
+  #uniqueName = "";
+  /** Writes follow each other; at most one for each pending call. */
+  #written: Promise<void> = Promise.resolve();
+
+  private constructor(socket: Deno.Conn) {
+    this.#socket = socket;
+  }
+
+  /** Connects to the first of `paths` that lets us in, and says hello. */
+  static async open(paths: readonly string[] = systemBusPaths()): Promise<Result<Bus, BusError>> {
+    const socket = await openSocket(paths);
+    if (!socket.ok) return err({ name: Disconnected, message: socket.reason });
+    const bus = new Bus(socket.value);
+    bus.#read();
+    const hello = await bus.call({ ...BUS, interface: BUS.destination, member: "Hello" });
+    if (hello.ok && typeof hello.value[0] === "string") {
+      bus.#uniqueName = hello.value[0];
+      return ok(bus);
+    }
+    bus.close();
+    return err(hello.ok ? { name: Disconnected, message: "the bus gave no name" } : hello.reason);
+  }
+
+  /** What the bus calls this connection: ":1.42". */
+  get uniqueName(): string {
+    return this.#uniqueName;
+  }
+
+  /** Calls a method; resolves with what it returned. */
+  call(call: BusCall): Promise<Result<readonly DBusValue[], BusError>> {
+    if (this.#isClosed) return Promise.resolve(err(GONE));
+    if (this.#pending.size >= MAX_PENDING) {
+      return Promise.resolve(err({ name: LIMITS_EXCEEDED, message: "too many calls at once" }));
+    }
+    this.#lastSerial = this.#lastSerial % 0xffffffff + 1;
+    const serial = this.#lastSerial;
+    const { destination, path, interface: iface, member, signature = "", body = [] } = call;
+    const { promise, resolve } = Promise.withResolvers<Result<readonly DBusValue[], BusError>>();
+    const timeoutMs = call.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const timer = setTimeout(
+      () => settle(err({ name: NO_REPLY, message: `no answer within ${timeoutMs / 1000} s` })),
+      timeoutMs,
+    );
+    const settle: Settle = (outcome) => {
+      clearTimeout(timer);
+      this.#pending.delete(serial);
+      resolve(outcome);
+    };
+    this.#pending.set(serial, settle);
+    this.#write(encodeMessage({
+      ...{ type: "call", serial, destination, path, interface: iface, member, signature, body },
+    }));
+    return promise;
+  }
+
+  /**
+   * Gives the signals that one of `rules` matches (D-Bus Specification, "Match Rules") to `handler` from now on. Once per
+   * connection. `onClosed` is called when the bus ends the connection: then nothing comes any more.
+   */
+  async listen(
+    rules: readonly string[],
+    handler: (signal: BusSignal) => void,
+    onClosed: () => void,
+  ): Promise<Result<void, BusError>> {
+    this.#handler = handler;
+    this.#onClosed = onClosed;
+    for (const rule of rules) {
+      const added = await this.call({
+        ...{ ...BUS, interface: BUS.destination, member: "AddMatch" },
+        ...{ signature: "s", body: [rule] },
+      });
+      if (!added.ok) return added;
+    }
+    return ok(undefined);
+  }
+
+  /** Lets the process end though the connection is open. */
+  unref(): void {
+    (this.#socket as Deno.UnixConn).unref();
+  }
+
+  /** Ends the connection; pending calls fail. */
+  close(): void {
+    this.#onClosed = undefined;
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#handler = undefined;
+    try {
+      this.#socket.close();
+    } catch {
+      // The runtime closed it.
+    }
+    for (const settle of [...this.#pending.values()]) settle(err(GONE));
+    this.#onClosed?.();
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#written = this.#written.then(async () => {
+      for (let sent = 0; sent < bytes.length;) sent += await this.#socket.write(bytes.subarray(sent));
+    }).catch(() => this.#end());
+  }
+
+  async #read(): Promise<void> {
+    let kept: Uint8Array<ArrayBuffer> = new Uint8Array(READ_BYTES);
+    let length = 0;
+    try {
+      while (!this.#isClosed) {
+        const count = await this.#socket.read(kept.subarray(length));
+        if (count === null) break;
+        length += count;
+        const used = this.#takeMessages(kept.subarray(0, length));
+        if (used === undefined) break;
+        kept.copyWithin(0, used, length);
+        length -= used;
+        if (length === kept.length) {
+          if (length >= MAX_MESSAGE_LENGTH) break;
+          const larger = new Uint8Array(2 * length);
+          larger.set(kept);
+          kept = larger;
+        }
+      }
+    } catch {
+      // Closed here or there.
+    }
+    this.#end();
+  }
+
+  /** Returns how many bytes were messages; undefined where no later message could be found. */
+  #takeMessages(bytes: Uint8Array): number | undefined {
+    let offset = 0;
+    while (bytes.length - offset >= FIXED_LENGTH) {
+      const length = messageLength(bytes.subarray(offset));
+      if (!length.ok) return undefined;
+      if (offset + length.value > bytes.length) break;
+      const message = decodeMessage(bytes.subarray(offset, offset + length.value));
+      // One that we do not understand is skipped; the call that waits for it runs into its time-out.
+      if (message.ok) this.#take(message.value);
+      offset += length.value;
+    }
+    return offset;
+  }
+
+  #take(message: DBusMessage): void {
+    switch (message.type) {
+      case "return":
+        return this.#pending.get(message.replySerial)?.(ok(message.body));
+      case "error": {
+        const text = message.body[0];
+        const reason = { name: message.errorName, message: typeof text === "string" ? text : "" };
+        return this.#pending.get(message.replySerial)?.(err(reason));
+      }
+      case "signal":
+        return this.#handler?.(message);
+      case "call":
+        // We offer nothing.
+        return;
+    }
+  }
+}
+
+const GONE: BusError = { name: Disconnected, message: "the connection to the system bus ended" };

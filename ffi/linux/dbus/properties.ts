@@ -1,0 +1,71 @@
+/** Properties of objects on the bus, and what several users of it ask (D-Bus Specification, "Standard Interfaces"). */
+
+import { err, ok, type Result } from "../../../lib/base/result.ts";
+import { type DBusValue, Variant } from "../../../lib/wire/dbus/value.ts";
+import { BUS, Bus, type BusError } from "./bus.ts";
+
+/** An object of a service, by one of its interfaces. */
+export interface BusObject {
+  readonly destination: string;
+  readonly path: string;
+  readonly interface: string;
+}
+
+const PROPERTIES = "org.freedesktop.DBus.Properties";
+
+/** Runs `work` on a connection of its own, which is closed after it. */
+export async function withBus<T>(
+  work: (bus: Bus) => Promise<Result<T, BusError>>,
+): Promise<Result<T, BusError>> {
+  const bus = await Bus.open();
+  if (!bus.ok) return bus;
+  try {
+    return await work(bus.value);
+  } finally {
+    bus.value.close();
+  }
+}
+
+/** Returns the value of one property. */
+export async function getProperty(
+  bus: Bus,
+  { destination, path, interface: iface }: BusObject,
+  name: string,
+): Promise<Result<DBusValue, BusError>> {
+  const got = await bus.call({
+    ...{ destination, path, interface: PROPERTIES, member: "Get" },
+    ...{ signature: "ss", body: [iface, name] },
+  });
+  if (!got.ok) return got;
+  const [variant] = got.value;
+  return variant instanceof Variant ? ok(variant.value) : err(UNEXPECTED);
+}
+
+/** Returns whether `name` has an owner on the bus. */
+export async function hasOwner(bus: Bus, name: string): Promise<boolean> {
+  const owned = await bus.call({
+    ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
+    ...{ signature: "s", body: [name] },
+  });
+  return owned.ok && owned.value[0] === true;
+}
+
+/** Returns the user that the bus takes us for, which in a container may be another than we see. */
+export async function ownUser(bus: Bus): Promise<number | undefined> {
+  const user = await bus.call({
+    ...{ ...BUS, interface: BUS.destination, member: "GetConnectionUnixUser" },
+    ...{ signature: "s", body: [bus.uniqueName] },
+  });
+  return user.ok && typeof user.value[0] === "number" ? user.value[0] : undefined;
+}
+
+/** What an answer of another shape than documented is called. */
+export const UNEXPECTED: BusError = {
+  name: "org.freedesktop.DBus.Error.InvalidSignature",
+  message: "the answer has another shape than documented",
+};
+
+/** `value` as an array of arrays: empty where it is none. */
+export function rows(value: DBusValue | undefined): readonly (readonly DBusValue[])[] {
+  return Array.isArray(value) ? value.filter((row) => Array.isArray(row)) : [];
+}

@@ -1,0 +1,157 @@
+/** The connection to a bus, against the real dbus-daemon, and against a bus that lies. */
+
+import assert from "node:assert/strict";
+import { BUS, Bus, type BusSignal } from "../../ffi/linux/dbus/bus.ts";
+import { systemBusPaths } from "../../ffi/linux/dbus/handshake.ts";
+import { getProperty, hasOwner, ownUser } from "../../ffi/linux/dbus/properties.ts";
+
+const NAME_OWNER_CHANGED = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
+
+/** Runs `body` with the socket of a bus of its own, and a function that ends the bus. */
+async function withDaemon(body: (path: string, end: () => Promise<void>) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "fz-bus-" });
+  const path = `${folder}/socket`;
+  await Deno.writeTextFile(
+    `${folder}/bus.conf`,
+    `<busconfig><type>session</type><auth>EXTERNAL</auth><listen>unix:path=${path}</listen>
+    <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`,
+  );
+  const daemon = new Deno.Command("dbus-daemon", {
+    args: [`--config-file=${folder}/bus.conf`, "--nofork", "--nopidfile", "--print-address"],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = daemon.stdout.getReader();
+  await reader.read();
+  const end = async () => {
+    try {
+      daemon.kill("SIGKILL");
+    } catch {
+      // The test ended it.
+    }
+    await daemon.status;
+  };
+  try {
+    await body(path, end);
+  } finally {
+    await end();
+    await reader.cancel();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function opened(path: string): Promise<Bus> {
+  const bus = await Bus.open([path]);
+  assert(bus.ok, JSON.stringify(bus));
+  return bus.value;
+}
+
+Deno.test("Bus: calls the real daemon, and has errors by name", () =>
+  withDaemon(async (path) => {
+    const bus = await opened(path);
+    assert.match(bus.uniqueName, /^:1\.\d+$/);
+    assert.equal(await hasOwner(bus, bus.uniqueName), true);
+    assert.equal(await hasOwner(bus, "org.example.Nobody"), false);
+    assert.equal(await ownUser(bus), Deno.uid());
+    const features = await getProperty(bus, { ...BUS, interface: BUS.destination }, "Features");
+    assert(features.ok && Array.isArray(features.value), JSON.stringify(features));
+    const nobody = await bus.call({
+      destination: "org.example.Nobody",
+      path: "/",
+      interface: "org.example.Nobody",
+      member: "Do",
+    });
+    assert(!nobody.ok);
+    assert.equal(nobody.reason.name, "org.freedesktop.DBus.Error.ServiceUnknown");
+    bus.close();
+    const late = await bus.call({ ...BUS, interface: BUS.destination, member: "ListNames" });
+    assert(!late.ok);
+    assert.equal(late.reason.name, "org.freedesktop.DBus.Error.Disconnected");
+  }));
+
+Deno.test("Bus: many calls at once get their own answers, and there is a bound", () =>
+  withDaemon(async (path) => {
+    const bus = await opened(path);
+    const name = (index: number) => index % 2 === 0 ? bus.uniqueName : `org.example.N${index}`;
+    const answers = await Promise.all(Array.from({ length: 64 }, (_, index) => hasOwner(bus, name(index))));
+    assert.deepEqual(answers, Array.from({ length: 64 }, (_, index) => index % 2 === 0));
+    const call = () =>
+      bus.call({
+        ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
+        ...{ signature: "s", body: ["a.b"] },
+      });
+    const outcomes = await Promise.all(Array.from({ length: 70 }, call));
+    const refused = outcomes.filter((outcome) =>
+      !outcome.ok && outcome.reason.name.endsWith("LimitsExceeded")
+    );
+    assert.equal(refused.length, 6);
+    bus.close();
+  }));
+
+Deno.test("Bus.listen: hears the signals asked for, and when the bus ends", () =>
+  withDaemon(async (path, end) => {
+    const bus = await opened(path);
+    const heard = Promise.withResolvers<BusSignal>();
+    const closed = Promise.withResolvers<void>();
+    const added = await bus.listen([NAME_OWNER_CHANGED], heard.resolve, closed.resolve);
+    assert.equal(added.ok, true);
+    const other = await opened(path);
+    const signal = await heard.promise;
+    assert.equal(signal.member, "NameOwnerChanged");
+    assert.equal(signal.body[0], other.uniqueName);
+    other.close();
+    await end();
+    await closed.promise;
+  }));
+
+Deno.test("Bus.open: says so where there is no bus", async () => {
+  const bus = await Bus.open(["/nonexistent/bus"]);
+  assert(!bus.ok);
+  assert.equal(bus.reason.name, "org.freedesktop.DBus.Error.Disconnected");
+});
+
+Deno.test("Bus: a bus that lies, says nothing or too much is a failed call", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "fz-bus-" });
+  const lies: readonly Uint8Array[] = [
+    new Uint8Array(4096).fill(0xff),
+    // An endless message.
+    Uint8Array.of(0x6c, 2, 0, 1, 0xff, 0xff, 0xff, 0x7f, 1, 0, 0, 0, 0, 0, 0, 0),
+    // An answer of type 9, which is to be skipped, and the end.
+    Uint8Array.of(0x6c, 9, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
+    new Uint8Array(),
+  ];
+  for (const [index, lie] of lies.entries()) {
+    const path = `${folder}/${index}`;
+    const listener = Deno.listen({ transport: "unix", path });
+    const serving = (async () => {
+      using socket = await listener.accept();
+      const buffer = new Uint8Array(1024);
+      await socket.read(buffer);
+      await socket.write(new TextEncoder().encode("OK 0123456789abcdef\r\n"));
+      let said = "";
+      while (!said.includes("Hello")) {
+        const count = await socket.read(buffer);
+        if (count === null) return;
+        said += new TextDecoder().decode(buffer.subarray(0, count));
+      }
+      await socket.write(lie);
+    })();
+    const bus = await Bus.open([path]);
+    assert.equal(bus.ok, false);
+    await serving;
+    listener.close();
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("systemBusPaths reads addresses as the specification writes them", () => {
+  assert.deepEqual(
+    systemBusPaths("unix:path=/a/b,guid=12;unix:abstract=/x;tcp:host=h;unix:guid=1,path=/c%20d"),
+    [
+      "/a/b",
+      "/c d",
+    ],
+  );
+  assert.deepEqual(systemBusPaths("unix:path=%zz"), []);
+  assert.deepEqual(systemBusPaths(""), ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket"]);
+});
