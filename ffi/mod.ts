@@ -5,8 +5,15 @@ import type { Platform } from "./platform.ts";
 
 /** Returns the platform that this program runs on. Throws a Fault where there is none. */
 export async function platform(): Promise<Platform> {
-  if (Deno.build.os !== "linux") {
-    throw new Fault("unexpected", `Cannot use the network of ${Deno.build.os}: only Linux is supported`);
+  switch (Deno.build.os) {
+    case "linux":
+      return (await import("./linux/mod.ts")).linux;
+    case "darwin":
+      return (await import("./darwin/mod.ts")).darwin;
+    default:
+      throw new Fault(
+        "unexpected",
+        `Cannot use the network of ${Deno.build.os}: only Linux and macOS are supported`,
+      );
   }
-  return (await import("./linux/mod.ts")).linux;
 }
