@@ -1,64 +1,101 @@
 /**
- * How this machine reaches the Internet, as a text to compare: its default routes and the networks of their
- * interfaces, read from /proc/net (Documentation/networking/proc_net_tcp.rst and the kernel's fib code). Addresses
- * that IPv6 makes up and drops for privacy do not count, only the networks they are in.
+ * How this machine reaches the Internet, as a text to compare: its best default routes and the addresses of their
+ * links, as netlink lists them. Addresses that IPv6 makes up and drops for privacy do not count, only the networks they
+ * are in.
  */
 
-import type { NetworkInterface } from "../platform.ts";
+import { type Family, IpNetwork } from "../../lib/base/ip.ts";
+import {
+  type Address,
+  AddressFlag,
+  type Link,
+  MainTable,
+  NetlinkRoute,
+  type Route,
+  Scope,
+} from "./netlink/mod.ts";
 
-/** The parts of the system that are read; tests bring their own. */
+/** The parts of the system that are looked at; tests bring their own. */
 export interface NetworkPathSources {
-  /** The text of /proc/net/route. */
-  readonly route: string;
-  /** The text of /proc/net/ipv6_route. */
-  readonly route6: string;
-  readonly interfaces: readonly NetworkInterface[];
+  readonly links: readonly Link[];
+  readonly addresses: readonly Address[];
+  /** Those of the main table that go everywhere; others are passed over. */
+  readonly routes: readonly Route[];
 }
 
-/** Returns the path of this machine without `device`; empty if it has none. */
-export async function readNetworkPath(device: string): Promise<string> {
-  const [route, route6] = await Promise.all(
-    ["/proc/net/route", "/proc/net/ipv6_route"].map((path) => Deno.readTextFile(path).catch(() => "")),
-  );
-  return networkPath({ route: route!, route6: route6!, interfaces: Deno.networkInterfaces() }, device);
+/** Returns the path of this machine without `device`; empty if it has none, or if the kernel does not tell. */
+export function readNetworkPath(device: string): Promise<string> {
+  try {
+    using netlink = NetlinkRoute.open();
+    const sources = {
+      links: netlink.links(),
+      addresses: netlink.addresses(),
+      routes: netlink.routes({ table: MainTable.main, prefix: 0 }),
+    };
+    return Promise.resolve(networkPath(sources, device));
+  } catch {
+    return Promise.resolve("");
+  }
 }
 
 /** Returns the path that `sources` tell of. */
-export function networkPath({ route, route6, interfaces }: NetworkPathSources, device: string): string {
-  const defaults: string[] = [];
-  const devices = new Set<string>();
-  for (const line of route.split("\n").slice(1)) {
-    const [name, destination, gateway, flags, , , , mask] = line.split("\t");
-    if (name === undefined || name === device || destination !== "00000000" || mask !== "00000000") continue;
-    if ((parseInt(flags ?? "0", 16) & (RTF_UP | RTF_REJECT)) !== RTF_UP) continue;
-    defaults.push(`${name} via ${gateway}`);
-    devices.add(name);
+export function networkPath({ links, addresses, routes }: NetworkPathSources, device: string): string {
+  const usable = new Map(
+    links.filter((link) => isUsable(link) && link.name !== device).map((link) => [link.index, link]),
+  );
+  const parts = new Set<string>();
+  for (const family of [4, 6] as const) {
+    const ways = routes
+      .filter((route) => route.family === family && isDefault(route))
+      .flatMap((route) => waysOf(route).map((way) => ({ ...way, metric: route.metric ?? 0 })))
+      .filter(({ index }) => usable.has(index));
+    const best = ways.reduce((lowest, { metric }) => Math.min(lowest, metric), Infinity);
+    const chosen = ways.filter(({ metric }) => metric === best);
+    for (const { index, gateway } of chosen) {
+      parts.add(`${usable.get(index)!.name} via ${gateway ?? "nothing"}`);
+    }
+    const indices = new Set(chosen.map(({ index }) => index));
+    for (const address of addresses) {
+      if (address.family !== family || !indices.has(address.index) || !isInUse(address)) continue;
+      parts.add(`${usable.get(address.index)!.name} in ${identity(family, address)}`);
+    }
   }
-  for (const line of route6.split("\n")) {
-    const [destination, prefix, , , gateway, , , , flags, name] = line.trim().split(/\s+/);
-    if (name === undefined || name === device || name === "lo" || prefix !== "00") continue;
-    if (destination !== "0".repeat(32) || (parseInt(flags!, 16) & RTF_REJECT) !== 0) continue;
-    defaults.push(`${name} via ${gateway}`);
-    devices.add(name);
-  }
-  const networks = interfaces
-    .filter(({ name, address }) => devices.has(name) && !address.startsWith("fe80:"))
-    .map(({ name, family, address, cidr }) =>
-      `${name} in ${family === "IPv4" ? address : networkOf(address, cidr)}`
-    );
-  return [...new Set([...defaults.sort(), ...networks.sort()])].join("; ");
+  return [...parts].sort().join("; ");
 }
 
-/** The first 64 bits of an IPv6 address, as it is written out in full. */
-function networkOf(address: string, cidr: string): string {
-  const [head, tail] = address.split("::") as [string, string | undefined];
-  const groups = head.split(":").filter((group) => group !== "");
-  const rest = tail === undefined ? [] : tail.split(":").filter((group) => group !== "");
-  const all = tail === undefined
-    ? groups
-    : [...groups, ...Array(Math.max(0, 8 - groups.length - rest.length)).fill("0"), ...rest];
-  return `${all.slice(0, 4).join(":")}${cidr.slice(cidr.indexOf("/"))}`;
+/** Many links do not know whether they work. */
+function isUsable({ isUp, isLoopback, hasCarrier, operState }: Link): boolean {
+  return isUp && !isLoopback && hasCarrier && (operState === "up" || operState === "unknown");
 }
 
-const RTF_UP = 0x0001;
-const RTF_REJECT = 0x0200;
+/** What is tried for a duplicate cannot be used yet; what is deprecated is not used for anything that begins. */
+function isInUse({ scope, flags }: Address): boolean {
+  return scope !== Scope.link &&
+    (flags & (AddressFlag.tentative | AddressFlag.duplicate | AddressFlag.deprecated)) === 0;
+}
+
+function isDefault({ destination, table, type, from }: Route): boolean {
+  return destination.prefix === 0 && table === MainTable.main && type === "unicast" && from === undefined;
+}
+
+interface Way {
+  readonly index: number;
+  readonly gateway: string | undefined;
+}
+
+function waysOf({ index, gateway, isDead, nextHops }: Route): Way[] {
+  if (nextHops !== undefined) {
+    return nextHops.filter((hop) => !hop.isDead).map((hop) => ({
+      index: hop.index,
+      gateway: hop.gateway?.toString(),
+    }));
+  }
+  return index === undefined || isDead ? [] : [{ index, gateway: gateway?.toString() }];
+}
+
+function identity(family: Family, { address }: Address): string {
+  return family === 4 ? String(address) : String(new IpNetwork(address, NETWORK_6));
+}
+
+/** Length of the part of an IPv6 address that the network gives (RFC 4291 §2.5.1). */
+const NETWORK_6 = 64;

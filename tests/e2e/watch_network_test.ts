@@ -103,6 +103,27 @@ Deno.test("watchNetwork: takes more changes than the kernel keeps for a change, 
     await watch.sees(() => sh("ip route add default via 192.0.2.1"));
   }));
 
+Deno.test("networkPath: is that of the kernel's best default routes, as they come and go", () =>
+  watched(async (watch) => {
+    assert.equal(await host.networkPath("fz0"), "");
+    const steps = [
+      ["ip route add default via 192.0.2.1 metric 100", "eth0 in 192.0.2.2; eth0 via 192.0.2.1"],
+      ["ip addr add 192.0.2.3/24 dev eth0", "eth0 in 192.0.2.2; eth0 in 192.0.2.3; eth0 via 192.0.2.1"],
+      ["ip addr del 192.0.2.3/24 dev eth0", "eth0 in 192.0.2.2; eth0 via 192.0.2.1"],
+      ["ip route add default via 192.0.2.9 metric 50", "eth0 in 192.0.2.2; eth0 via 192.0.2.9"],
+      [
+        "ip -6 route add default via 2001:db8:1::1; ip -6 addr add 2001:db8:1::77/64 dev eth0 nodad",
+        "eth0 in 192.0.2.2; eth0 in 2001:db8:1::/64; eth0 via 192.0.2.9; eth0 via 2001:db8:1::1",
+      ],
+      ["ip link set peer0 down", ""],
+    ] as const;
+    for (const [change, path] of steps) {
+      await watch.sees(() => sh(change));
+      assert.equal(await host.networkPath("fz0"), path);
+      assert.equal(await host.networkPath("eth0"), "");
+    }
+  }));
+
 Deno.test("NetworkMonitor.close: ends the calls", () =>
   watched(async (watch) => {
     await watch.quiet();
