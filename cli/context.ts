@@ -25,6 +25,7 @@ import type {
   LaunchConfig,
   Launched,
   PortalConfig,
+  ReductionRequest,
   RelayConfig,
   SessionConfig,
 } from "../lib/control/config.ts";
@@ -124,6 +125,11 @@ export interface Host {
   profiles(): Promise<Profiles>;
   /** Throws what would keep a client with this configuration from starting; changes nothing. */
   checkClient(config: ClientConfig): Promise<void>;
+  /**
+   * As root: gives up all rights that the role does not need, for which the program begins anew, with everything in its
+   * environment and on its standard input as it is. Returns why something was kept, a sentence each.
+   */
+  reducePrivileges(request: ReductionRequest): Promise<readonly string[]>;
   startClient(config: ClientConfig, log: Log): Promise<Running>;
   /** Starts the session of this process, with everything by which it is asked and steered. */
   startSession(config: SessionConfig, log: Log): Promise<Running>;

@@ -106,6 +106,8 @@ export async function startClient(
   const platform = environment.platform ?? await thisPlatform();
   useSuspendAwareClock(platform.now);
   const crypto = environment.crypto ?? await chooseProvider();
+  // Before the first file is written.
+  platform.checkTun();
   const id = externalId(await deviceId({ role: "client", configured: config.id }));
   if (config.flowLogs) log.warn("flow logs are not supported; starting without");
   const host = await ClientHost.open({

@@ -11,19 +11,52 @@ export interface TunHolder {
 /** Most open files that are looked at. */
 const MAX_FILES = 100_000;
 
-/** Returns which other process has `device`; undefined if none is seen: an ordinary user sees only his own. */
+/** Carries what root saw to itself without the right to see it: "DEVICE PID UID" for each, with commas between. */
+const HINTS = "FZ_TUN_HOLDERS";
+
+/**
+ * Returns which other process has `device`; undefined if none is seen: an ordinary user sees only his own, and so does
+ * root after it has given up its rights, but for what it saw before.
+ */
 export function findTunHolder(device: string): TunHolder | undefined {
   if (Deno.build.os !== "linux") return undefined;
+  return scan(device).get(device) ?? hinted(device);
+}
+
+/** Looks at all holders while this process may, for the time when it may not any more. */
+export function noteTunHolders(): void {
+  const isThere = entriesOf("/sys/class/net").some(({ name }) => isFile(`/sys/class/net/${name}/tun_flags`));
+  if (!isThere) return;
+  const holders = [...scan(undefined)].map(([device, { pid, uid }]) => `${device} ${pid} ${uid}`);
+  if (holders.length > 0) Deno.env.set(HINTS, holders.join(","));
+}
+
+/** Returns the holders of all devices, or as soon as it is found of the one that is `wanted`. */
+function scan(wanted: string | undefined): Map<string, TunHolder> {
+  const found = new Map<string, TunHolder>();
   const network = linkAt("/proc/self/ns/net");
   let left = MAX_FILES;
   for (const { name } of entriesOf("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === Deno.pid || linkAt(`/proc/${pid}/ns/net`) !== network) continue;
     for (const { name: file } of entriesOf(`/proc/${pid}/fd`)) {
-      if (left-- <= 0) return undefined;
+      if (left-- <= 0) return found;
       if (linkAt(`/proc/${pid}/fd/${file}`) !== "/dev/net/tun") continue;
-      if (deviceOf(`/proc/${pid}/fdinfo/${file}`) === device) return { pid, uid: ownerOf(`/proc/${pid}`) };
+      const device = deviceOf(`/proc/${pid}/fdinfo/${file}`);
+      if (device === undefined) continue;
+      found.set(device, { pid, uid: ownerOf(`/proc/${pid}`) });
+      if (device === wanted) return found;
     }
+  }
+  return found;
+}
+
+/** Whoever was seen there and has a process of that id and owner still. */
+function hinted(device: string): TunHolder | undefined {
+  for (const hint of (Deno.env.get(HINTS) ?? "").split(",")) {
+    const [name, pid, uid] = hint.split(" ");
+    if (name !== device || uid === undefined || !/^\d+$/.test(uid)) continue;
+    if (ownerOf(`/proc/${pid}`) === Number(uid)) return { pid: Number(pid), uid: Number(uid) };
   }
   return undefined;
 }
@@ -68,6 +101,14 @@ function ownerOf(path: string): number | undefined {
     return Deno.statSync(path).uid ?? undefined;
   } catch {
     return undefined;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
   }
 }
 

@@ -45,8 +45,14 @@ Needs root, for the TUN device and for hiding clients behind its own addresses. 
     }),
   async run(options, context) {
     const { tokenPath, token: _, logDir, logFilter, logFormat, ...rest } = options;
+    const kept = await context.host.reducePrivileges({
+      role: "gateway",
+      reads: [tokenPath],
+      writes: logDir === undefined ? [] : [logDir],
+    });
     const config = { ...rest, token: await takeToken(context, tokenPath, tokenPath !== TOKEN_PATH) };
     const log = await openLog(context, { logDir, logFilter, logFormat });
+    for (const reason of kept) log.warn("runs with more of root's rights than it needs", { reason });
     return await runForeground(context, () => context.host.startGateway(config, log));
   },
 });

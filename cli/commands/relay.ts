@@ -63,8 +63,15 @@ its UDP ports, but no privileges.`,
         `Cannot relay on ports ${rest.lowestPort} to ${rest.highestPort}: the first is above the last`,
       );
     }
+    const kept = await context.host.reducePrivileges({
+      role: "relay",
+      port: rest.port,
+      reads: [tokenPath],
+      writes: logDir === undefined ? [] : [logDir],
+    });
     const config = { ...rest, token: await takeToken(context, tokenPath, tokenPath !== TOKEN_PATH) };
     const log = await openLog(context, { logDir, logFilter, logFormat });
+    for (const reason of kept) log.warn("runs with more of root's rights than it needs", { reason });
     return await runForeground(context, () => context.host.startRelay(config, log));
   },
 });

@@ -100,6 +100,13 @@ While the portal cannot be reached it is tried again, also at the start.`,
     const { settings, profile, origins } = await sessionSettings(context, options, {
       purpose: options.check ? "command" : "session",
     });
+    // Before the token is read: what it is read from is still there for the process that goes on.
+    const kept = options.check ? [] : await context.host.reducePrivileges({
+      role: "client",
+      port: settings.port,
+      reads: [settings.tokenPath],
+      writes: settings.logDir === undefined ? [] : [settings.logDir],
+    });
     const token = await tokenFor(options, { settings, origins }, context);
     const { token: _, ...client } = clientConfig(settings, token ?? "");
     if (options.check) {
@@ -108,6 +115,7 @@ While the portal cannot be reached it is tried again, also at the start.`,
       return EXIT_OK;
     }
     const log = await openLog(context, settings);
+    for (const reason of kept) log.warn("runs with more of root's rights than it needs", { reason });
     const { disabledResources, listen } = settings;
     const session = {
       profile: profile.name,

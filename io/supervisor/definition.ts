@@ -7,13 +7,13 @@ import { launchdPlist } from "../../lib/control/service/launchd.ts";
 import type { ServiceOptions, ServiceRequest, SupervisorKind } from "../../lib/control/service/service.ts";
 import { systemdUnit } from "../../lib/control/service/systemd.ts";
 import { windowsInstall } from "../../lib/control/service/windows.ts";
+import { cacheFolder, programFolders, ROOT } from "../program_files.ts";
 
 /** Returns `request` with this program, the DNS control that fits, and the readers' group if it is there. */
 export async function serviceOptions(request: ServiceRequest): Promise<ServiceOptions> {
   const words = await program();
-  const folders = Deno.build.standalone ? [] : [ROOT, dirname(Deno.execPath()), cacheFolder()];
   return {
-    folders,
+    folders: programFolders(),
     ...request,
     dnsControl: request.dnsControl ?? (await (await thisPlatform()).chooseDns()).control,
     program: words,
@@ -90,26 +90,11 @@ export async function checkFolder(folder: string): Promise<void> {
   }
 }
 
-function dirname(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
-}
-
-/** Where the runtime keeps the packages that it runs; services have no home to look in. */
-function cacheFolder(): string {
-  const given = Deno.env.get("DENO_DIR");
-  if (given !== undefined && given !== "") return given;
-  const home = Deno.env.get("HOME") ?? "/root";
-  return Deno.build.os === "darwin"
-    ? `${home}/Library/Caches/deno`
-    : `${Deno.env.get("XDG_CACHE_HOME") ?? `${home}/.cache`}/deno`;
-}
-
 const USUAL: Readonly<Partial<Record<typeof Deno.build.os, SupervisorKind>>> = {
   darwin: "launchd",
   windows: "windows",
 };
 
-const ROOT = new URL("../..", import.meta.url).pathname;
 const COMMANDS = ["/usr/local/bin/fz", "/usr/bin/fz"];
 
 function shown(word: string): string {

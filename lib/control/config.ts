@@ -195,3 +195,12 @@ export interface DemoPath {
   readonly remote: string;
   readonly rttMs: number | undefined;
 }
+
+/** Which rights of root a role keeps, and which files it will open after it has given up the others. */
+export interface ReductionRequest {
+  readonly role: "client" | "gateway" | "relay";
+  /** The UDP port that it will bind, if it is a certain one. */
+  readonly port?: number | undefined;
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}

@@ -61,6 +61,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
       calls.push(["checkClient", config]);
       return Promise.resolve();
     },
+    reducePrivileges: () => Promise.resolve([]),
     startClient: start("startClient"),
     startSession: start("startSession"),
     launch: (config) => {
