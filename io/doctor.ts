@@ -29,7 +29,6 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
   return {
     os: Deno.build.os,
     privileges: isLinux ? (await import("../ffi/linux/privileges.ts")).readPrivileges() : undefined,
-    tools: isLinux ? { ip: await isInstalled("ip") } : {},
     dns,
     rpFilter: isLinux ? await rpFilters(question.tunName) : {},
     bufferLimits: {
@@ -45,14 +44,6 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
     credential,
     settingsFailure: question.settingsFailure,
   };
-}
-
-async function isInstalled(tool: string): Promise<boolean> {
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-  for (const folder of folders.filter((path) => path !== "")) {
-    if (await Deno.stat(`${folder}/${tool}`).then(({ isFile }) => isFile, () => false)) return true;
-  }
-  return false;
 }
 
 async function dnsFacts({ dnsControl, tunName }: DoctorQuestion): Promise<DnsFacts | undefined> {

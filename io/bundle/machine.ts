@@ -12,6 +12,9 @@ const SETTINGS = [
   "net/core/wmem_max",
 ];
 
+/** Routers may have a million. */
+const MAX_ROUTES = 5000;
+
 /** Returns the parts about this machine. */
 export async function machineParts(): Promise<Part[]> {
   const common = [
@@ -42,12 +45,11 @@ export async function machineParts(): Promise<Part[]> {
       value: { "/etc/resolv.conf": await linkTarget("/etc/resolv.conf") },
     })),
     commandPart("machine/resolvectl.txt", "resolvectl", "--no-pager", "status"),
-    commandPart("machine/links.txt", "ip", "-details", "link", "show"),
-    commandPart("machine/addresses.txt", "ip", "address", "show"),
-    commandPart("machine/rules-4.txt", "ip", "-4", "rule", "show"),
-    commandPart("machine/rules-6.txt", "ip", "-6", "rule", "show"),
-    commandPart("machine/routes-4.txt", "ip", "-4", "route", "show", "table", "all"),
-    commandPart("machine/routes-6.txt", "ip", "-6", "route", "show", "table", "all"),
+    part("machine/network.json", async () => ({
+      type: "document",
+      name: "machine/network.json",
+      value: await network(),
+    })),
     part("machine/sysctl.json", async () => ({
       type: "document",
       name: "machine/sysctl.json",
@@ -55,6 +57,22 @@ export async function machineParts(): Promise<Part[]> {
     })),
   ];
   return await Promise.all([...common, ...linux]);
+}
+
+/** Links, addresses, rules and routes as plain values. */
+async function network(): Promise<unknown> {
+  const { NetlinkRoute } = await import("../../ffi/linux/netlink/mod.ts");
+  using netlink = NetlinkRoute.open();
+  const routes = netlink.routes();
+  const listing = {
+    links: netlink.links(),
+    addresses: netlink.addresses(),
+    rules: [...netlink.rules(4), ...netlink.rules(6)],
+    routes: routes.slice(0, MAX_ROUTES),
+    routesLeftOut: Math.max(0, routes.length - MAX_ROUTES),
+  };
+  // Addresses become texts.
+  return JSON.parse(JSON.stringify(listing));
 }
 
 async function readSetting(name: string): Promise<[string, string]> {

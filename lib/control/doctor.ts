@@ -14,8 +14,6 @@ export interface DoctorFacts {
   readonly os: string;
   /** Undefined on systems where nothing is known of them. */
   readonly privileges: PrivilegeFacts | undefined;
-  /** Programs that the session runs, and whether they are there. */
-  readonly tools: Readonly<Record<string, boolean>>;
   readonly dns: DnsFacts | undefined;
   /** Kernel's reverse path filter by interface; 1 is strict. Includes "all". */
   readonly rpFilter: Readonly<Record<string, number>>;
@@ -101,7 +99,7 @@ export function udpOf(relays: readonly RelayFacts[]): DoctorFacts["udp"] {
 /** Returns what there is to say about `facts`, in the order in which a session needs things. */
 export function diagnose(facts: DoctorFacts): readonly Finding[] {
   return [
-    ...(facts.os === "linux" ? [...privileges(facts), tools(facts), dns(facts)] : []),
+    ...(facts.os === "linux" ? [...privileges(facts), dns(facts)] : []),
     settings(facts),
     credential(facts),
     portal(facts),
@@ -134,19 +132,6 @@ function privileges({ privileges }: DoctorFacts): readonly Finding[] {
       ? []
       : [found("net-admin", "privilege", "the capability CAP_NET_ADMIN is there")],
   ];
-}
-
-function tools({ tools }: DoctorFacts): Finding | undefined {
-  const missing = Object.entries(tools).filter(([, isThere]) => !isThere).map(([name]) => name);
-  if (missing.length === 0) return { check: "tools", status: "ok", message: "ip is installed" };
-  return {
-    check: "tools",
-    status: "problem",
-    message: `${missing.join(", ")} is not installed`,
-    detail: "Addresses and routes of the tunnel are set with it.",
-    fix: "apt-get install iproute2",
-    code: "unexpected",
-  };
 }
 
 function dns({ dns }: DoctorFacts): Finding | undefined {

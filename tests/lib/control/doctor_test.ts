@@ -16,7 +16,6 @@ const PRIVILEGES: PrivilegeFacts = {
 const HEALTHY: DoctorFacts = {
   os: "linux",
   privileges: PRIVILEGES,
-  tools: { ip: true },
   dns: { control: "systemd-resolved", failure: undefined, resolvers: 1 },
   rpFilter: { all: 0, default: 1, lo: 1, eth0: 0, wlan0: 2 },
   bufferLimits: { receive: 8_388_608, send: 8_388_608 },
@@ -57,7 +56,6 @@ Deno.test("diagnose: names cause, code and fixing command of each problem", () =
       ...["privilege", "privilege"] as const,
       /--cap-add NET_ADMIN/,
     ],
-    [{ tools: { ip: false } }, "tools", "unexpected", /iproute2/],
     [
       { dns: { control: "systemd-resolved", failure: "no resolvectl", resolvers: 1 } },
       "dns",
