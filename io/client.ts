@@ -18,10 +18,9 @@ import type { ClientConfig } from "../lib/control/config.ts";
 import type { EventSink, NetworkChange } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { newKeyPair } from "../lib/node/key_pair.ts";
-import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
 import { reportClientEvent, reportSignedIn } from "./client_events.ts";
-import type { ClientFacts, ClientUnderlay } from "./client_facts.ts";
+import type { ClientFacts, ClientUnderlay, Routing } from "./client_facts.ts";
 import { ClientHost } from "./client_host.ts";
 import { ClientNetwork } from "./client_network.ts";
 import { ClientSockets } from "./client_sockets.ts";
@@ -37,12 +36,11 @@ import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
 import { Questions } from "./questions.ts";
-import { resolverNames } from "./resolvers.ts";
 import { systemRng } from "./rng.ts";
 import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
 import { upstreamLookup } from "./upstream_lookup.ts";
 
-export type { ClientFacts, ClientUnderlay } from "./client_facts.ts";
+export type { ClientFacts, ClientUnderlay, Routing } from "./client_facts.ts";
 
 /** What is taken from the machine unless a test brings its own. */
 export interface ClientEnvironment {
@@ -66,6 +64,7 @@ export interface Client extends RunningRole {
   readonly questions: Questions;
   setDisabledResources(ids: Iterable<string>): void;
   setInternetResource(active: boolean): void;
+  setRouting(change: Partial<Routing>): Promise<void>;
   /** Shows `tap` each packet inside the tunnel until the returned function is called. */
   addTap(tap: PacketTap): () => void;
   /** Forgets all paths and finds new ones. */
@@ -115,6 +114,7 @@ export async function startClient(
     tunName: config.tunName ?? DEFAULT_TUN_NAME,
     dnsControl: config.dnsControl ?? (await platform.chooseDns()).control,
     mark: MARK,
+    ...{ mtu: config.mtu, excluded: config.excluded, lan: config.lan },
     log: log.part("host"),
   });
   try {
@@ -189,8 +189,11 @@ class RunningClient implements Client {
       },
     });
     this.#sockets = new ClientSockets({
-      bind: () => bindPeerSockets(parts.platform, MARK),
-      use: (sockets) => this.#loop.setSockets(sockets),
+      bind: () => bindPeerSockets(parts.platform, { mark: MARK, port: config.port, log }),
+      use: (sockets) => {
+        this.#loop.setSockets(sockets);
+        void host.localPorts.setPeers(sockets.map(({ local }) => local.port));
+      },
       log,
     });
     this.#sockets.open();
@@ -222,7 +225,10 @@ class RunningClient implements Client {
       platform: parts.platform,
       device: host.tun.name,
       portal: this.#portal,
-      hasRelay: () => this.status().relays.some(({ state }) => state === "allocated"),
+      hasRelay: () => {
+        const { relays } = this.status();
+        return relays.length === 0 ? undefined : relays.some(({ state }) => state === "allocated");
+      },
       startOver: (change) => this.#startOver(change),
       follow: () => this.#follow(),
       log: log.part("network"),
@@ -249,14 +255,7 @@ class RunningClient implements Client {
   }
 
   facts(): ClientFacts {
-    return {
-      deviceName: this.#name,
-      deviceId: this.#id,
-      tunName: this.#host.tun.name,
-      mtu: MAX_PACKET_LENGTH,
-      dnsControl: this.#host.dnsControl,
-      resolvers: resolverNames(this.#host.resolvers),
-    };
+    return { deviceName: this.#name, deviceId: this.#id, ...this.#host.facts() };
   }
 
   status(): ClientStatus {
@@ -271,6 +270,10 @@ class RunningClient implements Client {
   setInternetResource(active: boolean): void {
     this.#session.setInternetResource(active, monotonicNow());
     this.#loop.poke();
+  }
+
+  setRouting(change: Partial<Routing>): Promise<void> {
+    return this.#host.setRouting(change);
   }
 
   addTap(tap: PacketTap): () => void {
@@ -334,7 +337,7 @@ class RunningClient implements Client {
   }
 
   #makeUpstream(): UpstreamDns {
-    const udp = markedUdp(this.#platform, this.#loop, MARK);
+    const udp = markedUdp(this.#platform, this.#loop, MARK, this.#host.localPorts);
     const lookup = upstreamLookup({
       dns: { ask: (...args) => this.#upstream.ask(...args) },
       resolvers: () => this.#host.resolvers,

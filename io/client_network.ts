@@ -16,8 +16,8 @@ export interface ClientNetworkOptions {
   /** The TUN device, which is no way out. */
   readonly device: string;
   readonly portal: { readonly trouble: ChannelTrouble | undefined; redial(): void };
-  /** Returns whether any relay answers. */
-  readonly hasRelay: () => boolean;
+  /** Returns whether any relay answers; undefined if none is known. */
+  readonly hasRelay: () => boolean | undefined;
   /** Starts over: sockets, paths, the portal. */
   readonly startOver: (change: PathChange) => void;
   /** Brings routes and resolvers up to date. Must not reject. */
@@ -28,7 +28,7 @@ export interface ClientNetworkOptions {
 export class ClientNetwork {
   readonly #options: ClientNetworkOptions;
   readonly #watch: NetworkWatch;
-  #hadRelay = true;
+  #looksWithoutRelay = 0;
 
   constructor(options: ClientNetworkOptions) {
     this.#options = options;
@@ -66,15 +66,17 @@ export class ClientNetwork {
     this.#watch.handleReset();
   }
 
-  /** To be called every few seconds: a cable that is mended beyond the next switch is no event here. */
+  /** To be called every few seconds: a cable that is mended beyond the next switch is no event here, but relays answer. */
   maintain(): void {
-    if (!this.#isPortalWaiting) {
-      this.#hadRelay = true;
+    const { hasRelay, portal } = this.#options;
+    const answers = hasRelay();
+    if (answers === false) {
+      this.#looksWithoutRelay++;
       return;
     }
-    const hasRelay = this.#options.hasRelay();
-    if (hasRelay && !this.#hadRelay) this.#hurry();
-    this.#hadRelay = hasRelay;
+    // What was said on the old connection meanwhile waits for TCP's patience, which is long by then.
+    if (answers === true && this.#looksWithoutRelay >= LONG_WITHOUT_RELAY) portal.redial();
+    this.#looksWithoutRelay = 0;
   }
 
   get #isPortalWaiting(): boolean {
@@ -85,3 +87,6 @@ export class ClientNetwork {
     if (this.hasPath && this.#isPortalWaiting) this.#options.portal.redial();
   }
 }
+
+/** A new start takes less than two looks. */
+const LONG_WITHOUT_RELAY = 2;

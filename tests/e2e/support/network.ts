@@ -31,6 +31,14 @@ export interface NetworkOptions extends SeedOptions {
   readonly sameLan?: boolean;
 }
 
+/** A network that the client is in: its own interface, and the router there. */
+export interface ClientUplink {
+  readonly inside: Interface;
+  readonly router: Host;
+  /** The router's address as the client sees it: gateway and resolver. */
+  readonly gateway: string;
+}
+
 /** A running role and its story. */
 export interface Role {
   readonly host: Host;
@@ -92,6 +100,23 @@ export class Network {
     return this.host("client");
   }
 
+  /**
+   * Puts the client into one more network, number `net`, behind a NAT of its own, and gives it no default route there. A
+   * resolver on the router knows `where.test` by the text "from NAME".
+   */
+  async addClientUplink(name: string, net: number, kind: NatKind = "port-restricted"): Promise<ClientUplink> {
+    const router = await this.lab.router(`${name}-nat`);
+    this.#hosts.set(`${name}-nat`, router);
+    const outside = await this.#joinInternet(router, net);
+    await enableNat(router, outside, kind);
+    const [inside] = await this.lab.link([this.client, {
+      ...this.#addresses(`192.168.${net}.2/24`, `fd88:${net}::2/64`),
+      name,
+    }], [router, this.#addresses(`192.168.${net}.1/24`, `fd88:${net}::1/64`)]);
+    await startDnsmasq(router, [`--txt-record=where.test,from ${name}`]);
+    return { inside, router, gateway: this.#has4 ? `192.168.${net}.1` : `fd88:${net}::1` };
+  }
+
   async startPortal(): Promise<Role> {
     const host = this.host("portal");
     await host.writeFile("/run/seed.json", JSON.stringify(seedFor(this.#options)));
@@ -124,10 +149,12 @@ export class Network {
   }
 
   /** Starts the client and waits until its tunnel is configured. */
-  async startClient(options: { args?: string[]; env?: Record<string, string> } = {}): Promise<Role> {
+  async startClient(
+    options: { args?: string[]; env?: Record<string, string>; dnsControl?: string } = {},
+  ): Promise<Role> {
     return await this.#startRole(
       "client",
-      ["run", "--dns-control", "etc-resolv-conf", ...options.args ?? []],
+      ["run", "--dns-control", options.dnsControl ?? "etc-resolv-conf", ...options.args ?? []],
       this.clientEnv(options.env),
     );
   }

@@ -15,13 +15,14 @@ export class Stream {
     this.#process = process;
   }
 
-  /** Starts a stream and returns it when its first line has arrived. */
-  static async start(network: Network): Promise<Stream> {
+  /**
+   * Starts a stream and returns it when its first line has arrived. The receiver says nothing of its own accord, or asks
+   * every four seconds whether anybody is there, and gives up after nine without an answer.
+   */
+  static async start(network: Network, { keepAlive = true } = {}): Promise<Stream> {
     const process = network.client.spawn([
       ...["curl", "-sS", "--fail", "--no-buffer", "--connect-timeout", "10"],
-      // A client without a connection makes one for the next packet of its own: this is one every four seconds, and
-      // gives up after nine without an answer.
-      ...["--keepalive-time", "4"],
+      ...(keepAlive ? ["--keepalive-time", "4"] : ["--no-keepalive"]),
       `http://172.20.0.10/slow/${LINES}`,
     ]);
     await process.waitFor(/line 1\n/);
