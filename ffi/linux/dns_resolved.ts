@@ -1,106 +1,310 @@
 /**
- * DNS by systemd-resolved (resolvectl(1)): our resolvers become those of the TUN device and get every name. The
- * settings end with the device, so a killed process leaves nothing behind.
+ * DNS by systemd-resolved (org.freedesktop.resolve1(5)): our resolvers become those of the TUN device and get every name;
+ * our search domain joins those of the other links. The settings end with the device, so a killed process leaves nothing
+ * behind.
  */
 
 import { Fault } from "../../lib/base/fault.ts";
 import { IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { err, ok, type Result } from "../../lib/base/result.ts";
+import { type Change, type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
+import type { DBusValue } from "../../lib/wire/dbus/value.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
-import { runTool, type ToolOutcome } from "./command.ts";
+import type { Bus, BusError } from "./dbus/bus.ts";
+import { systemBusPaths } from "./dbus/handshake.ts";
+import { isRefusal, refusedAction } from "./dbus/polkit.ts";
+import { getProperty, rows, withBus } from "./dbus/properties.ts";
+import { watchService } from "./dbus/watch.ts";
+import { ResolvectlDns } from "./dns_resolvectl.ts";
+import { NetlinkRoute } from "./netlink/mod.ts";
+
+const SERVICE = "org.freedesktop.resolve1";
+const MANAGER = {
+  destination: SERVICE,
+  path: "/org/freedesktop/resolve1",
+  interface: `${SERVICE}.Manager`,
+} as const;
+/** Actions of polkit without which nothing works. */
+const ACTIONS = ["set-dns-servers", "set-domains", "set-default-route", "revert"].map((verb) =>
+  `${SERVICE}.${verb}`
+);
+/** resolved learns of a device from the kernel when we do: it may be asked about it too early. */
+const LINK_ATTEMPTS = 30;
+const LINK_ATTEMPT_MS = 100;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 export class ResolvedDns implements SystemDns {
   readonly control = "systemd-resolved";
   readonly #device: string;
   readonly #isSentinel: (address: IpAddress) => boolean;
+  readonly #journal: Journal;
   readonly #log: Log;
-  #sentinels: readonly IpAddress[] = [];
+  readonly #tool: ResolvectlDns;
+  #hasBus = false;
+  #wanted: { readonly sentinels: readonly IpAddress[]; readonly domains: readonly Domain[] } | undefined;
 
-  constructor({ device, isSentinel, log }: SystemDnsOptions) {
-    this.#device = device;
-    this.#isSentinel = isSentinel;
-    this.#log = log;
+  constructor(options: SystemDnsOptions) {
+    this.#device = options.device;
+    this.#isSentinel = options.isSentinel;
+    this.#journal = options.journal ?? NO_JOURNAL;
+    this.#log = options.log;
+    this.#tool = new ResolvectlDns(options);
   }
 
   async check(): Promise<void> {
-    await must("status", "--no-pager");
+    if (!await this.#findBus()) return await this.#tool.check();
+    const outcome = await withBus<string | undefined>(async (bus) => {
+      const read = await getProperty(bus, MANAGER, "DNS");
+      return read.ok ? ok(await refusedAction(bus, ACTIONS)) : read;
+    });
+    if (!outcome.ok) throw faultOf(outcome.reason);
+    if (outcome.value !== undefined) throw refusal(outcome.value);
   }
 
   async upstreams(): Promise<Resolver[]> {
-    const { code, stdout } = await resolvectl("dns").catch(() => ({ code: 1, stdout: "" }));
-    if (code !== 0) return [];
-    const found = parseResolvers(stdout, this.#device);
-    return found.filter((address) => !this.#isSentinel(address)).map((address) => ({ address }));
+    if (!await this.#findBus()) return await this.#tool.upstreams();
+    const own = linkIndex(this.#device);
+    const outcome = await withBus(async (bus) => {
+      for (const name of ["DNS", "FallbackDNS"]) {
+        const read = await getProperty(bus, MANAGER, name);
+        if (!read.ok) return read;
+        const servers = parseServers(read.value).filter(({ index, address }) =>
+          (own === undefined || index !== own) && !this.#isSentinel(address)
+        );
+        if (servers.length > 0) return ok(await withoutSplitLinks(bus, servers));
+      }
+      return ok([]);
+    });
+    if (!outcome.ok) return [];
+    const found = new Map<string, Resolver>();
+    for (const { index, address } of outcome.value) {
+      const scope = address.isLinkLocal && address.family === 6 && index > 0 ? { scopeId: index } : {};
+      found.set(`${address}%${scope.scopeId ?? ""}`, { address, ...scope });
+    }
+    return [...found.values()];
   }
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
     if (sentinels.length === 0) return void await this.undo();
-    await must("dns", this.#device, ...sentinels.map(String));
+    if (!await this.#findBus()) return await this.#tool.set(sentinels, searchDomain);
+    const index = linkIndex(this.#device);
+    if (index === undefined) {
+      throw new Fault("dns", `Cannot set DNS of the device "${this.#device}": it does not exist`);
+    }
     // With a search domain alone, resolved would ask other links in parallel; "~." makes this one the only one.
-    await must("domain", this.#device, ...(searchDomain === undefined ? [] : [searchDomain]), "~.");
-    await must("default-route", this.#device, "yes");
-    // Single-label names then reach us too, and are expanded by the search domain.
-    const llmnr = await resolvectl("llmnr", this.#device, "yes");
-    if (llmnr.code !== 0) this.#log.debug("cannot turn LLMNR on", { reason: llmnr.stderr.trim() });
-    this.#sentinels = sentinels;
-    await this.flush();
+    const domains: Domain[] = [...(searchDomain === undefined ? [] : [[searchDomain, false] as const]), ROOT];
+    this.#journal.note({ id: "resolved", type: "resolved", device: this.#device });
+    this.#wanted = { sentinels, domains };
+    const outcome = await withBus(async (bus) => {
+      const servers = sentinels.map((address) => [familyNumber(address), address.bytes]);
+      const done = await this.#setLink(bus, index, servers, domains);
+      if (!done.ok) await callManager(bus, "RevertLink", "i", [index]);
+      return done;
+    });
+    if (outcome.ok) return;
+    this.#wanted = undefined;
+    this.#journal.forget("resolved");
+    throw faultOf(outcome.reason);
   }
 
   async flush(): Promise<void> {
-    await resolvectl("flush-caches").catch(() => {});
+    if (!await this.#findBus()) return await this.#tool.flush();
+    await withBus((bus) => callManager(bus, "FlushCaches", "", []));
   }
 
   async isInForce(): Promise<boolean> {
-    if (this.#sentinels.length === 0) return true;
-    const { stdout } = await resolvectl("dns", this.#device).catch(() => ({ stdout: "" }));
-    return this.#sentinels.every((address) => stdout.split(/\s+/).includes(String(address)));
+    if (!await this.#findBus()) return await this.#tool.isInForce();
+    const wanted = this.#wanted;
+    const index = linkIndex(this.#device);
+    if (wanted === undefined || index === undefined) return true;
+    const outcome = await withBus((bus) => readLink(bus, index));
+    // While resolved is away nothing can be repaired either.
+    if (!outcome.ok) return true;
+    const { servers, domains } = outcome.value;
+    return servers.map(String).join() === wanted.sentinels.map(String).join() &&
+      domainsText(domains) === domainsText(wanted.domains);
+  }
+
+  watch(onChange: () => void): { close(): void } {
+    const rule =
+      `type='signal',sender='${SERVICE}',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'`;
+    return watchService(SERVICE, [rule], onChange);
   }
 
   async undo(): Promise<boolean> {
-    if (this.#sentinels.length === 0) return false;
-    this.#sentinels = [];
-    await resolvectl("revert", this.#device).catch(() => {});
-    await this.flush();
-    return true;
+    if (!await this.#findBus()) return await this.#tool.undo();
+    if (this.#wanted === undefined) return false;
+    this.#wanted = undefined;
+    const isReverted = await revert(this.#device);
+    this.#journal.forget("resolved");
+    return isReverted;
   }
-}
 
-/**
- * Returns the resolvers in the output of `resolvectl dns`, each once, those of `device` left out. There is no machine
- * format: "Link 2 (eth0): 192.0.2.1 fe80::1%2"; a resolver may carry a port and a name ("192.0.2.1:53#dns.example").
- */
-export function parseResolvers(output: string, device: string): IpAddress[] {
-  const found = new Map<IpAddress["key"], IpAddress>();
-  for (const line of output.split("\n")) {
-    const match = /^(?:Global|Link \d+ \(([^)]*)\)):(.*)$/.exec(line.trim());
-    if (match === null || match[1] === device) continue;
-    for (const word of match[2]!.trim().split(/\s+/)) {
-      const bare = word.replace(/#.*$/, "").replace(/^\[(.*)\](?::\d+)?$/, "$1").replace(
-        /^([\d.]+):\d+$/,
-        "$1",
-      );
-      const address = IpAddress.parse(bare);
-      if (address !== undefined) found.set(address.key, address);
+  async #setLink(
+    bus: Bus,
+    index: number,
+    servers: readonly DBusValue[],
+    domains: readonly Domain[],
+  ): Promise<Result<unknown, BusError>> {
+    let done = await callManager(bus, "SetLinkDNS", "ia(iay)", [index, servers]);
+    for (let attempt = 1; isTooEarly(done) && attempt < LINK_ATTEMPTS; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, LINK_ATTEMPT_MS));
+      done = await callManager(bus, "SetLinkDNS", "ia(iay)", [index, servers]);
     }
+    if (!done.ok) return done;
+    const routed = await callManager(bus, "SetLinkDomains", "ia(sb)", [index, domains]);
+    if (!routed.ok) return routed;
+    // Before version 240 "~." did this alone.
+    const isDefault = await callManager(bus, "SetLinkDefaultRoute", "ib", [index, true]);
+    if (!isDefault.ok && isDefault.reason.name !== UNKNOWN_METHOD) return isDefault;
+    // Single-label names then reach us too, and are expanded by the search domain.
+    await this.#attempt(bus, "SetLinkLLMNR", "is", [index, "yes"]);
+    // Our resolvers speak no TLS, which the machine may demand of all it knows.
+    await this.#attempt(bus, "SetLinkDNSOverTLS", "is", [index, "no"]);
+    await this.#attempt(bus, "FlushCaches", "", []);
+    return ok(undefined);
   }
-  return [...found.values()];
+
+  /** For what is good to have. */
+  async #attempt(bus: Bus, member: string, signature: string, body: readonly DBusValue[]): Promise<void> {
+    const done = await callManager(bus, member, signature, body);
+    if (!done.ok) this.#log.debug(`systemd-resolved refuses ${member}`, { ...done.reason });
+  }
+
+  /** Once found, a bus that is away comes back. */
+  async #findBus(): Promise<boolean> {
+    for (const path of this.#hasBus ? [] : systemBusPaths()) {
+      if (await Deno.stat(path).then(() => true, () => false)) this.#hasBus = true;
+    }
+    return this.#hasBus;
+  }
 }
 
-async function resolvectl(...args: string[]): Promise<ToolOutcome> {
-  return await runTool("resolvectl", args, { next: NEXT });
+/** Takes back what a killed process set, if its device is still there. Returns whether there was anything. */
+export async function undoResolved({ device }: Extract<Change, { type: "resolved" }>): Promise<boolean> {
+  return await revert(device);
 }
 
-async function must(...args: string[]): Promise<void> {
-  let outcome: ToolOutcome;
-  try {
-    outcome = await resolvectl(...args);
-  } catch (cause) {
-    throw new Fault("dns", "Cannot use systemd-resolved: resolvectl is not installed", { cause, next: NEXT });
-  }
-  if (outcome.code === 0) return;
-  throw new Fault("dns", `Cannot set DNS: "resolvectl ${args[0]}" said: ${outcome.stderr.trim()}`, {
-    next: NEXT,
+/** Returns the servers in a property of the type a(iiay): interface, address family, address. */
+export function parseServers(value: DBusValue): { readonly index: number; readonly address: IpAddress }[] {
+  return rows(value).flatMap(([index, family, bytes]) => {
+    const address = toAddress(family, bytes);
+    return address === undefined || typeof index !== "number" ? [] : [{ index, address }];
   });
 }
 
-const NEXT = "Choose another way with --dns-control etc-resolv-conf, or --dns-control disabled.";
+/** A name, and whether it only says which names to ask here: true = it is no search domain. */
+type Domain = readonly [name: string, isRouteOnly: boolean];
+
+/** Every name. resolved calls it ".". */
+const ROOT: Domain = [".", true];
+
+const UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod";
+
+function callManager(bus: Bus, member: string, signature: string, body: readonly DBusValue[]) {
+  return bus.call({ ...MANAGER, member, signature, body });
+}
+
+/** Leaves out servers of links that are only for some names, unless there are no others. */
+async function withoutSplitLinks<T extends { readonly index: number }>(
+  bus: Bus,
+  servers: readonly T[],
+): Promise<readonly T[]> {
+  const split = new Set<number>();
+  for (const index of new Set(servers.map((server) => server.index))) {
+    const link = index > 0 ? await callManager(bus, "GetLink", "i", [index]) : undefined;
+    if (link?.ok !== true || typeof link.value[0] !== "string") continue;
+    const object = { destination: SERVICE, path: link.value[0], interface: `${SERVICE}.Link` };
+    // Missing before version 240.
+    const isDefault = await getProperty(bus, object, "DefaultRoute");
+    if (isDefault.ok && isDefault.value === false) split.add(index);
+  }
+  const kept = servers.filter(({ index }) => !split.has(index));
+  return kept.length > 0 ? kept : servers;
+}
+
+async function readLink(
+  bus: Bus,
+  index: number,
+): Promise<Result<{ servers: IpAddress[]; domains: Domain[] }, BusError>> {
+  const link = await callManager(bus, "GetLink", "i", [index]);
+  if (!link.ok) return link;
+  if (typeof link.value[0] !== "string") return err({ name: UNKNOWN_METHOD, message: "no path" });
+  const object = { destination: SERVICE, path: link.value[0], interface: `${SERVICE}.Link` };
+  const servers = await getProperty(bus, object, "DNS");
+  if (!servers.ok) return servers;
+  const domains = await getProperty(bus, object, "Domains");
+  if (!domains.ok) return domains;
+  return ok({
+    servers: rows(servers.value).flatMap(([family, bytes]) => toAddress(family, bytes) ?? []),
+    domains: rows(domains.value).map(([name, isRouteOnly]) => [String(name), isRouteOnly === true]),
+  });
+}
+
+async function revert(device: string): Promise<boolean> {
+  const index = linkIndex(device);
+  if (index === undefined) return false;
+  const outcome = await withBus(async (bus) => {
+    const link = await readLink(bus, index);
+    const isSet = link.ok && link.value.servers.length + link.value.domains.length > 0;
+    const reverted = await callManager(bus, "RevertLink", "i", [index]);
+    await callManager(bus, "FlushCaches", "", []);
+    return reverted.ok ? ok(isSet) : reverted;
+  });
+  if (outcome.ok) return outcome.value;
+  if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);
+  // It is away, and its settings of the device end with that.
+  return false;
+}
+
+function isTooEarly(outcome: Result<unknown, BusError>): boolean {
+  return !outcome.ok && outcome.reason.name === `${SERVICE}.NoSuchLink`;
+}
+
+function linkIndex(device: string): number | undefined {
+  using network = NetlinkRoute.open();
+  return network.link(device)?.index;
+}
+
+function familyNumber({ family }: IpAddress): number {
+  return family === 4 ? AF_INET : AF_INET6;
+}
+
+function toAddress(family: DBusValue | undefined, bytes: DBusValue | undefined): IpAddress | undefined {
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  const isWhole = (family === AF_INET && bytes.length === 4) || (family === AF_INET6 && bytes.length === 16);
+  return isWhole ? IpAddress.fromBytes(bytes) : undefined;
+}
+
+/** The order does not matter, and a final dot is left out by resolved. */
+function domainsText(domains: readonly Domain[]): string {
+  const texts = domains.map(([name, isRouteOnly]) => {
+    const bare = name === "." ? name : name.replace(/\.$/, "").toLowerCase();
+    return `${isRouteOnly ? "~" : ""}${bare}`;
+  });
+  return texts.sort().join(" ");
+}
+
+function refusal(action: string): Fault {
+  return new Fault("privilege", `Cannot set DNS by systemd-resolved: polkit does not permit "${action}"`, {
+    next: `Run as root; or have root permit the actions "${SERVICE}.*" to this user by a rule in ` +
+      "/etc/polkit-1/rules.d (see polkit(8)); or leave DNS alone with --dns-control disabled.",
+  });
+}
+
+function faultOf(reason: BusError): Fault {
+  if (isRefusal(reason)) return refusal(ACTIONS[0]!);
+  if (reason.name === `${SERVICE}.LinkBusy`) {
+    return new Fault("dns", "Cannot set DNS by systemd-resolved: the device belongs to systemd-networkd", {
+      next: 'Give systemd-networkd a .network file with "[Match] Name=fz*" and "[Link] Unmanaged=yes".',
+    });
+  }
+  return new Fault("dns", `Cannot set DNS by systemd-resolved: ${reason.message || reason.name}`, {
+    next:
+      "See `systemctl status systemd-resolved`, or choose another way with --dns-control etc-resolv-conf or " +
+      "--dns-control disabled.",
+  });
+}

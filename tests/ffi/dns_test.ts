@@ -7,7 +7,7 @@ import type { DnsControl } from "../../ffi/platform.ts";
 import { createSystemDns } from "../../ffi/linux/dns.ts";
 import { observeDns } from "../../ffi/linux/dns_observe.ts";
 import { chooseDnsControl } from "../../lib/host/dns_choice.ts";
-import { parseResolvers } from "../../ffi/linux/dns_resolved.ts";
+import { parseResolvers } from "../../ffi/linux/dns_resolvectl.ts";
 import { parseResolvConf } from "../../ffi/linux/resolv_conf.ts";
 
 const ORIGINAL =
