@@ -66,7 +66,8 @@ export class DarwinNetwork implements HostNetwork {
         if (address === undefined) continue;
         const error = this.#setAddress(family, address);
         if (error !== 0) {
-          failure = error;
+          // A missing privilege says more than a missing family.
+          if (failure !== Errno.EPERM) failure = error;
           this.#log.debug("this machine takes no address of a family", { family, error });
         }
       }

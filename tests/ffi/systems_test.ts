@@ -1,0 +1,59 @@
+/** Systems are apart: what one folder needs of another is in `ffi/` itself, and native libraries open on their system only. */
+
+import assert from "node:assert/strict";
+
+const FFI = new URL("../../ffi/", import.meta.url);
+const SYSTEMS = ["linux", "darwin", "windows"];
+
+Deno.test("ffi: no system's folder imports another's", () => {
+  for (const system of SYSTEMS) {
+    for (const [path, text] of sources(new URL(`${system}/`, FFI))) {
+      for (const [, specifier] of text.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+        const target = new URL(specifier!, path).pathname;
+        const other = SYSTEMS.find((name) => name !== system && target.includes(`/ffi/${name}/`));
+        assert.equal(other, undefined, `${path.pathname} imports ${specifier}`);
+      }
+    }
+  }
+});
+
+Deno.test("ffi/darwin: what is tested on other systems opens no library", () => {
+  const native = new Set<string>();
+  const all = new Map([...sources(new URL("darwin/", FFI))].map(([path, text]) => [path.pathname, text]));
+  // Whoever imports the symbols, directly or not.
+  for (let before = -1; before !== native.size;) {
+    before = native.size;
+    for (const [path, text] of all) {
+      const imports = [...text.matchAll(/from "(\.\/[^"]+)"/g)].map(([, specifier]) =>
+        new URL(specifier!, `file://${path}`).pathname
+      );
+      if (/Deno\.dlopen/.test(text) || imports.some((target) => native.has(target))) native.add(path);
+    }
+  }
+  const names = [...native].map((path) => path.slice(path.lastIndexOf("/") + 1)).sort();
+  assert.deepEqual(names, [
+    "clock.ts",
+    "mod.ts",
+    "native_kernel.ts",
+    "network_monitor.ts",
+    "poller.ts",
+    "symbols.ts",
+    "tun.ts",
+    "udp.ts",
+  ]);
+});
+
+function* sources(folder: URL): Generator<[URL, string]> {
+  let entries: Deno.DirEntry[] = [];
+  try {
+    entries = [...Deno.readDirSync(folder)];
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  for (const { name, isDirectory } of entries) {
+    if (isDirectory) yield* sources(new URL(`${name}/`, folder));
+    else if (name.endsWith(".ts")) {
+      yield [new URL(name, folder), Deno.readTextFileSync(new URL(name, folder))];
+    }
+  }
+}
