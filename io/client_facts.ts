@@ -1,18 +1,32 @@
 /** What there is to tell of a client and its machine, besides the state of its session. */
 
 import type { DnsControl } from "../ffi/platform.ts";
-import type { SocketAddress } from "../lib/base/ip.ts";
+import type { IpNetwork, SocketAddress } from "../lib/base/ip.ts";
+
+/** What passes the tunnel by. */
+export interface Routing {
+  /** Networks that always do. */
+  readonly excluded: readonly IpNetwork[];
+  /** Whether local networks do while everything else goes into the tunnel. */
+  readonly lan: "allow" | "deny";
+}
 
 /** What a client is on this machine. */
-export interface ClientFacts {
+export interface ClientFacts extends HostFacts {
   /** The name and the id by which the portal knows it. */
   readonly deviceName: string;
   readonly deviceId: string;
+}
+
+/** What a client has of its machine. */
+export interface HostFacts extends Routing {
   readonly tunName: string;
   readonly mtu: number;
   readonly dnsControl: DnsControl;
   /** The machine's own resolvers. */
   readonly resolvers: readonly string[];
+  /** What this machine's network cannot do: sentences for a person. */
+  readonly degraded: readonly string[];
 }
 
 /** What carries the tunnel on this machine. */

@@ -6,18 +6,20 @@
 
 import type { DnsControl, HostNetwork, Platform, SystemDns, Tun } from "../ffi/platform.ts";
 import { Fault } from "../lib/base/fault.ts";
-import type { SocketAddress } from "../lib/base/ip.ts";
+import type { IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { pathsOf } from "../lib/control/paths.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
+import type { HostFacts, Routing } from "./client_facts.ts";
 import { guarded } from "./guardian.ts";
 import { type HeldJournal, openJournal } from "./journal.ts";
 import { undoLeftovers } from "./leftovers.ts";
+import { LocalPorts } from "./local_ports.ts";
 import { pathContext } from "./path_context.ts";
-import { resolverAddresses } from "./resolvers.ts";
+import { resolverAddresses, resolverNames } from "./resolvers.ts";
 import { describeTunHolder, findTunHolder, otherClientFault } from "./tun_holder.ts";
 import { within } from "./within.ts";
 
@@ -28,9 +30,21 @@ export interface ClientHostOptions {
   readonly dnsControl: DnsControl;
   /** Carried by packets that pass the tunnel by. */
   readonly mark: number;
+  /** Largest packet in the tunnel, in bytes; the protocol's where undefined. */
+  readonly mtu?: number | undefined;
+  readonly excluded?: readonly IpNetwork[];
+  /** Default "allow". */
+  readonly lan?: "allow" | "deny";
   readonly log: Log;
   /** Default: that of this user. */
   readonly journal?: HeldJournal;
+}
+
+interface HostParts {
+  readonly tun: Tun;
+  readonly network: HostNetwork;
+  readonly dns: SystemDns;
+  readonly journal: HeldJournal;
 }
 
 /** How long each step of `undo` may take: a service that does not answer must not hold the end up. */
@@ -39,22 +53,28 @@ const UNDO_LIMIT_MS = 3000;
 export class ClientHost {
   readonly tun: Tun;
   readonly bypass: Bypass;
+  readonly localPorts: LocalPorts;
+  readonly #mtu: number;
   readonly #network: HostNetwork;
   readonly #dns: SystemDns;
   readonly #journal: HeldJournal;
   readonly #log: Log;
   #resolvers: readonly SocketAddress[] = [];
   #applied: InterfaceConfig | undefined;
+  #routing: Routing;
   #work: Promise<void> = Promise.resolve();
   #isUndone = false;
 
-  private constructor(tun: Tun, network: HostNetwork, dns: SystemDns, journal: HeldJournal, log: Log) {
+  private constructor(options: ClientHostOptions, { tun, network, dns, journal }: HostParts) {
     this.tun = tun;
+    this.#mtu = options.mtu ?? MAX_PACKET_LENGTH;
     this.#network = network;
     this.#dns = dns;
     this.#journal = journal;
-    this.#log = log;
+    this.#log = options.log;
+    this.#routing = { excluded: options.excluded ?? [], lan: options.lan ?? "allow" };
     this.bypass = new Bypass(network);
+    this.localPorts = new LocalPorts(network);
   }
 
   /** Removes leftovers and creates the device. Throws a Fault ("privilege", "tun", "dns") with nothing changed. */
@@ -72,18 +92,20 @@ export class ClientHost {
   }
 
   static async #open(options: ClientHostOptions, journal: HeldJournal): Promise<ClientHost> {
-    const { platform, tunName, dnsControl, mark, log } = options;
+    const { platform, tunName, dnsControl, mark, mtu = MAX_PACKET_LENGTH, log } = options;
     const parts = { device: tunName, journal, log } as const;
     const dns = platform.createSystemDns({ ...parts, control: dnsControl, isSentinel: isSentinelAddress });
     platform.checkTun();
-    const tun = openTun(platform, tunName);
+    const tun = openTun(platform, tunName, mtu);
     try {
       const network = platform.createHostNetwork({
         ...parts,
         device: tun.name,
-        mtu: MAX_PACKET_LENGTH,
+        mtu,
         mark,
         routing: "policy",
+        ...(options.excluded === undefined ? {} : { excluded: options.excluded }),
+        ...(options.lan === undefined ? {} : { lan: options.lan }),
       });
       const other = await network.otherDevice();
       if (other !== undefined) {
@@ -92,7 +114,7 @@ export class ClientHost {
       await undoLeftovers(platform, { network, dns, journal, log });
       await dns.check();
       if (needsJournal(dns.control)) journal.check();
-      const host = new ClientHost(tun, network, dns, journal, log);
+      const host = new ClientHost(options, { tun, network, dns, journal });
       await host.refreshResolvers();
       return host;
     } catch (error) {
@@ -104,6 +126,18 @@ export class ClientHost {
   /** How names reach the client. */
   get dnsControl(): DnsControl {
     return this.#dns.control;
+  }
+
+  /** What there is to tell of the machine. */
+  facts(): HostFacts {
+    return {
+      tunName: this.tun.name,
+      mtu: this.#mtu,
+      dnsControl: this.dnsControl,
+      resolvers: resolverNames(this.#resolvers),
+      ...this.#routing,
+      degraded: this.#network.degraded,
+    };
   }
 
   /** The machine's own resolvers, as last read. */
@@ -137,6 +171,15 @@ export class ClientHost {
         await this.#dns.set(dns.sentinels, dns.searchDomain);
       }
       this.#applied = config;
+    });
+  }
+
+  /** Changes what passes the tunnel by. */
+  setRouting(change: Partial<Routing>): Promise<void> {
+    this.#routing = { ...this.#routing, ...change };
+    return this.#inTurn(async () => {
+      if (change.excluded !== undefined) await this.#network.setExcluded(change.excluded);
+      if (change.lan !== undefined) await this.#network.setLan(change.lan);
     });
   }
 
@@ -216,9 +259,9 @@ function needsJournal(control: DnsControl): boolean {
 }
 
 /** Throws the platform's Fault, and who has the device if that is known. */
-function openTun(platform: Platform, name: string): Tun {
+function openTun(platform: Platform, name: string, mtu: number): Tun {
   try {
-    return platform.openTun({ name, mtu: MAX_PACKET_LENGTH });
+    return platform.openTun({ name, mtu });
   } catch (error) {
     const holder = error instanceof Fault && error.code === "tun" ? findTunHolder(name) : undefined;
     if (holder === undefined || !(error instanceof Fault)) throw error;

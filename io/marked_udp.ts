@@ -5,15 +5,23 @@
 
 import type { Platform, UdpSocket } from "../ffi/platform.ts";
 import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import type { LocalPorts } from "./local_ports.ts";
 import type { Loop } from "./loop.ts";
 import type { UdpExchange } from "./upstream_dns.ts";
 
-/** Returns an exchange whose sockets carry `mark`. They are read by `loop`. */
-export function markedUdp(platform: Pick<Platform, "bindUdp">, loop: Loop, mark: number): UdpExchange {
+/** Returns an exchange whose sockets carry `mark`. They are read by `loop`; `ports` knows of them while they are open. */
+export function markedUdp(
+  platform: Pick<Platform, "bindUdp">,
+  loop: Loop,
+  mark: number,
+  ports?: Pick<LocalPorts, "hold" | "release">,
+): UdpExchange {
   return {
     async exchange(payload, remote, accept, signal) {
       const socket = open(platform, remote, mark);
+      const { port } = socket.local;
       try {
+        await ports?.hold(port);
         return await new Promise<Uint8Array>((resolve, reject) => {
           const abort = () => reject(new Error("aborted"));
           if (signal.aborted) return abort();
@@ -37,6 +45,7 @@ export function markedUdp(platform: Pick<Platform, "bindUdp">, loop: Loop, mark:
       } finally {
         loop.unwatch(socket);
         socket.close();
+        void ports?.release(port);
       }
     },
   };

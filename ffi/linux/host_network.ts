@@ -149,9 +149,9 @@ class LinuxNetwork implements HostNetwork {
       this.#degraded = [];
       this.#appliedRules = "";
       try {
-        const undone = this.#withKernel((kernel) => this.#removeAll(kernel));
-        this.#journal.forget("network");
-        this.#isNoted = false;
+        const { undone, isAll } = this.#withKernel((kernel) => this.#removeAll(kernel));
+        if (isAll) this.#journal.forget("network");
+        this.#isNoted = !isAll;
         return undone;
       } catch (error) {
         this.#log.warn("cannot undo all changes of routes", { error });
@@ -206,10 +206,10 @@ class LinuxNetwork implements HostNetwork {
     return false;
   }
 
-  #removeAll(kernel: RouteKernel): string[] {
+  #removeAll(kernel: RouteKernel): { readonly undone: string[]; readonly isAll: boolean } {
     const device = kernel.link(this.#options.device)?.index;
     const isMain = this.#wishes.ruleFamilies.length < 2;
-    if (this.#options.routing === "main" && device === undefined) return [];
+    if (this.#options.routing === "main" && device === undefined) return { undone: [], isAll: true };
     const state = readOwnState(kernel, isMain ? device : undefined);
     const plan = this.#options.routing === "policy"
       ? state.plan
@@ -228,7 +228,8 @@ class LinuxNetwork implements HostNetwork {
         : [`${describeEdit(edit)}: ${refusal.text}`];
     });
     this.#report(failures);
-    return edits.filter((_, index) => refusals[index] === undefined).map(describeEdit);
+    const undone = edits.filter((_, index) => refusals[index] === undefined).map(describeEdit);
+    return { undone, isAll: failures.length === 0 };
   }
 
   /** The wishes as far as this machine needs and can do them. */

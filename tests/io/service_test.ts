@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
-import type { Client } from "../../io/client.ts";
+import type { Client, Routing } from "../../io/client.ts";
 import { type EngineHooks, Service } from "../../io/service/service.ts";
 import { serviceHandlers } from "../../io/service/handlers.ts";
 import { Lifetime } from "../../io/lifetime.ts";
@@ -32,6 +32,7 @@ const CONFIG: Omit<ClientConfig, "token"> = {
 
 /** An engine whose life the test decides. */
 class FakeEngine {
+  routing: Routing = { excluded: [], lan: "allow" };
   readonly config: ClientConfig;
   readonly hooks: EngineHooks;
   readonly life = new Lifetime("client", () => Promise.resolve());
@@ -75,6 +76,8 @@ class FakeEngine {
       mtu: 1280,
       dnsControl: "disabled",
       resolvers: [],
+      ...this.routing,
+      degraded: ["This machine has no IPv6: resources are reached by IPv4 alone"],
     } as const;
   }
 
@@ -88,6 +91,11 @@ class FakeEngine {
 
   setInternetResource(active: boolean): void {
     this.internet.push(active);
+  }
+
+  setRouting(change: Partial<Routing>): Promise<void> {
+    this.routing = { ...this.routing, ...change };
+    return Promise.resolve();
   }
 
   reset(): void {
