@@ -108,11 +108,18 @@ export class IpNetwork {
 
   /** Host bits of `address` are cleared. */
   constructor(address: IpAddress, prefix: number) {
-    const bits = address.bytes.length * 8;
+    const { bytes } = address;
+    const bits = bytes.length * 8;
     if (!Number.isInteger(prefix) || prefix < 0 || prefix > bits) {
       throw new RangeError(`Cannot use prefix length ${prefix}: IPv${address.family} has ${bits} bits`);
     }
-    this.address = IpAddress.fromBytes(address.bytes.map((byte, index) => byte & maskByte(prefix, index)));
+    let isClear = true;
+    for (let index = prefix >> 3; index < bytes.length; index++) {
+      if ((bytes[index]! & ~maskByte(prefix, index)) !== 0) isClear = false;
+    }
+    this.address = isClear
+      ? address
+      : IpAddress.fromBytes(bytes.map((byte, index) => byte & maskByte(prefix, index)));
     this.prefix = prefix;
   }
 

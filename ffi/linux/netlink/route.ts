@@ -7,7 +7,6 @@ import {
   align,
   attribute,
   attribute32,
-  type Attributes,
   MessageFlag,
   present,
   read32,
@@ -125,10 +124,7 @@ export function readRoute(type: number, body: Uint8Array, filter: RouteFilter = 
   const table = read32(attributes.get(RTA_TABLE)) ?? body[4]!;
   const destination = readNetwork(family, body[1]!, attributes.get(RTA_DST));
   if (table !== (filter.table ?? table) || destination === undefined) return undefined;
-  const from = body[2] === 0 ? undefined : readNetwork(family, body[2]!, attributes.get(RTA_SRC));
-  const metrics = attributes.get(RTA_METRICS);
-  const hops = attributes.get(RTA_MULTIPATH);
-  return {
+  const route: Mutable<Route> = {
     family,
     destination,
     table,
@@ -136,16 +132,39 @@ export function readRoute(type: number, body: Uint8Array, filter: RouteFilter = 
     scope: body[6]!,
     type: ROUTE_TYPES[body[7]!] ?? "other",
     isDead: (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0,
-    ...present("tos", body[3] === 0 ? undefined : body[3]),
-    ...present("from", from),
-    ...present("index", read32(attributes.get(RTA_OIF))),
-    ...present("gateway", readGateway(family, attributes)),
-    ...present("source", readAddress(family, attributes.get(RTA_PREFSRC))),
-    ...present("metric", read32(attributes.get(RTA_PRIORITY))),
-    ...present("mtu", metrics === undefined ? undefined : read32(readAttributes(metrics).get(RTAX_MTU))),
-    ...present("nextHops", hops === undefined ? undefined : readNextHops(family, hops)),
-    ...present("nextHopId", read32(attributes.get(RTA_NH_ID))),
   };
+  if (body[3] !== 0) route.tos = body[3]!;
+  // There may be thousands: what is missing costs nothing.
+  for (const [type, value] of attributes) readField(route, type, value);
+  if (body[2] !== 0) set(route, "from", readNetwork(family, body[2]!, attributes.get(RTA_SRC)));
+  return route;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function readField(route: Mutable<Route>, type: number, value: Uint8Array): void {
+  switch (type) {
+    case RTA_OIF:
+      return set(route, "index", read32(value));
+    case RTA_GATEWAY:
+      return set(route, "gateway", readAddress(route.family, value));
+    case RTA_VIA:
+      return set(route, "gateway", readVia(value));
+    case RTA_PREFSRC:
+      return set(route, "source", readAddress(route.family, value));
+    case RTA_PRIORITY:
+      return set(route, "metric", read32(value));
+    case RTA_METRICS:
+      return set(route, "mtu", read32(readAttributes(value).get(RTAX_MTU)));
+    case RTA_MULTIPATH:
+      return set(route, "nextHops", readNextHops(route.family, value));
+    case RTA_NH_ID:
+      return set(route, "nextHopId", read32(value));
+  }
+}
+
+function set<K extends keyof Route>(route: Mutable<Route>, key: K, value: Route[K] | undefined): void {
+  if (value !== undefined) route[key] = value;
 }
 
 function readNextHops(family: Family, bytes: Uint8Array): NextHop[] {
@@ -153,7 +172,9 @@ function readNextHops(family: Family, bytes: Uint8Array): NextHop[] {
   for (let at = 0; at + RTNEXTHOP <= bytes.length;) {
     const length = u16(bytes, at);
     if (length < RTNEXTHOP || at + length > bytes.length) break;
-    const gateway = readGateway(family, readAttributes(bytes.subarray(at, at + length), RTNEXTHOP));
+    const attributes = readAttributes(bytes.subarray(at, at + length), RTNEXTHOP);
+    const via = attributes.get(RTA_VIA);
+    const gateway = via === undefined ? readAddress(family, attributes.get(RTA_GATEWAY)) : readVia(via);
     hops.push({
       index: readU32Le(bytes, at + 4),
       weight: bytes[at + 3]! + 1,
@@ -166,11 +187,9 @@ function readNextHops(family: Family, bytes: Uint8Array): NextHop[] {
 }
 
 /** A gateway of the other family comes as `struct rtvia`. */
-function readGateway(family: Family, attributes: Attributes): IpAddress | undefined {
-  const via = attributes.get(RTA_VIA);
-  if (via === undefined) return readAddress(family, attributes.get(RTA_GATEWAY));
-  const other = via.length < 2 ? undefined : familyOf(u16(via, 0));
-  return other === undefined ? undefined : readAddress(other, via.subarray(2));
+function readVia(via: Uint8Array): IpAddress | undefined {
+  const family = via.length < 2 ? undefined : familyOf(u16(via, 0));
+  return family === undefined ? undefined : readAddress(family, via.subarray(2));
 }
 
 function encode(
