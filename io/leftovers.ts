@@ -5,7 +5,7 @@
  * systemd-resolved was told ends with the device.
  */
 
-import type { HostNetwork, Platform, SystemDns } from "../ffi/platform.ts";
+import type { DnsControl, HostNetwork, Platform, SystemDns } from "../ffi/platform.ts";
 import { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
@@ -40,11 +40,11 @@ export async function undoLeftovers(
 ): Promise<Undone> {
   const replayed = await replay(platform, journal, log);
   // What only the mark tells of.
-  const wasFileRestored = await restoreFile(platform, dns, log);
+  const wasFoundRestored = await restoreFound(platform, dns, log);
   const undone = await network.undo();
   for (const { change } of journal.entries()) if (change.type === "network") journal.forget(change.id);
   if (undone.length > 0) log.info("removed leftovers of an earlier run", { count: undone.length });
-  const wasDnsRestored = wasFileRestored || replayed.undone.some(isOfDns);
+  const wasDnsRestored = wasFoundRestored || replayed.undone.some(isOfDns);
   if (wasDnsRestored) log.info("restored DNS after an earlier run");
   if (replayed.failure !== undefined) {
     if (dns.control !== "systemd-resolved" && dns.control !== "network-manager") throw replayed.failure;
@@ -79,18 +79,25 @@ async function replay(platform: Platform, journal: HeldJournal, log: Log): Promi
   return { undone, failure };
 }
 
-/** Puts resolv.conf back by our mark in it, for an earlier client may have used another control than this one. */
-async function restoreFile(platform: Platform, dns: SystemDns, log: Log): Promise<boolean> {
-  const file = dns.control === "etc-resolv-conf" ? dns : platform.createSystemDns({
-    control: "etc-resolv-conf",
+/** The control whose leftovers are found without a journal: by the mark in a file, by the name of a key. */
+export const FOUND_CONTROL: DnsControl = Deno.build.os === "darwin"
+  ? "scutil"
+  : Deno.build.os === "windows"
+  ? "nrpt"
+  : "etc-resolv-conf";
+
+/** Puts back what is found by a mark of ours, for an earlier client may have used another control than this one. */
+async function restoreFound(platform: Platform, dns: SystemDns, log: Log): Promise<boolean> {
+  const found = dns.control === FOUND_CONTROL ? dns : platform.createSystemDns({
+    control: FOUND_CONTROL,
     device: "",
     isSentinel: isSentinelAddress,
     log,
   });
   try {
-    return await file.undo();
+    return await found.undo();
   } catch (error) {
-    if (!(error instanceof Fault) || dns.control === "etc-resolv-conf") throw error;
+    if (!(error instanceof Fault) || dns.control === FOUND_CONTROL) throw error;
     log.warn("cannot restore DNS after an earlier run", { error });
     return false;
   }

@@ -8,7 +8,7 @@ import type { CleanupReport } from "../../lib/control/config.ts";
 import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { isSentinelAddress } from "../../lib/dns/sentinels.ts";
 import { type HeldJournal, openJournal } from "../journal.ts";
-import { undoLeftovers, type Undone } from "../leftovers.ts";
+import { FOUND_CONTROL, undoLeftovers, type Undone } from "../leftovers.ts";
 import { pathContext } from "../path_context.ts";
 import { runtimeFolderFault } from "../runtime_folder.ts";
 import { otherClientFault } from "../tun_holder.ts";
@@ -85,7 +85,7 @@ async function undoWith(journal: HeldJournal, log: Log): Promise<Undone> {
   const other = await lastingDevice(network);
   if (other !== undefined) throw otherClientFault("Cannot clean up", other);
   const dns = platform.createSystemDns({
-    control: "etc-resolv-conf",
+    control: FOUND_CONTROL,
     device: "",
     isSentinel: isSentinelAddress,
     log,
