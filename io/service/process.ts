@@ -1,9 +1,11 @@
-/** Processes as the kernel tells them apart (proc(5)). */
+/** Processes as the kernel tells them apart: proc(5), and ps(1) where there is no /proc. */
 
 import process from "node:process";
+import { runTool } from "../../ffi/command.ts";
 
 /** Returns when the process `pid` started, as a text that no later process of that id has; undefined if it is gone. */
 export async function processStart(pid: number): Promise<string | undefined> {
+  if (Deno.build.os === "darwin") return await processStartByPs(pid);
   let stat: string;
   try {
     stat = await Deno.readTextFile(`/proc/${pid}/stat`);
@@ -15,6 +17,24 @@ export async function processStart(pid: number): Promise<string | undefined> {
   const [state] = fields;
   const start = fields[STARTTIME - 3];
   return start === undefined || state === "Z" || state === "X" ? undefined : start;
+}
+
+/** Does the same on any system of POSIX, to the second. */
+export async function processStartByPs(pid: number): Promise<string | undefined> {
+  // The same whatever the time zone of who asks.
+  const { code, stdout } = await runTool("env", [
+    "TZ=UTC0",
+    "ps",
+    "-o",
+    "stat=",
+    "-o",
+    "lstart=",
+    "-p",
+    `${pid}`,
+  ])
+    .catch(() => ({ code: 1, stdout: "" }));
+  const [, state, start] = /^\s*(\S+)\s+(.*\S)\s*$/.exec(stdout) ?? [];
+  return code !== 0 || state === undefined || state.startsWith("Z") ? undefined : start;
 }
 
 /** Returns whether the process `pid` lives and is another user's where others' are hidden (hidepid in proc(5)). */
