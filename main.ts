@@ -32,6 +32,7 @@ const host: Host = {
   runDemo: async (config, events) => (await import("./io/demo.ts")).runDemo(config, events),
   completionFacts: async (kinds, deadline) =>
     (await import("./io/completion_facts.ts")).completionFacts(kinds, deadline),
+  dnsOutlook: async (question) => (await import("./io/dns_outlook.ts")).dnsOutlook(question),
   doctorFacts: async (question) => (await import("./io/doctor.ts")).doctorFacts(question),
   supervisor: async () => (await import("./io/supervisor/supervisor.ts")).findSupervisor(),
   serviceDefinition: async (kind, request) =>

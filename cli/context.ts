@@ -5,7 +5,7 @@
 
 import type { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
-import type { DoctorFacts, DoctorQuestion } from "../lib/control/doctor.ts";
+import type { DnsFacts, DoctorFacts, DoctorQuestion } from "../lib/control/doctor.ts";
 import type { ServiceRequest, Supervisor, SupervisorKind } from "../lib/control/service/service.ts";
 import type { Duration } from "../lib/base/time.ts";
 import type { Credentials } from "../lib/control/credential.ts";
@@ -160,6 +160,8 @@ export interface Host {
   completionFacts(kinds: readonly FactKind[], deadline: Duration): Promise<CompletionFacts>;
   /** Returns what was seen on this machine; never throws. */
   doctorFacts(question: DoctorQuestion): Promise<DoctorFacts>;
+  /** Returns by what names would reach a session here, and why; changes nothing and never throws. */
+  dnsOutlook(question: Pick<DoctorQuestion, "dnsControl" | "tunName">): Promise<DnsFacts>;
   /** Returns what keeps services on this machine. Throws a `Fault` that names the alternative where nothing does. */
   supervisor(): Promise<Supervisor>;
   /** Returns the text of the service's definition for a supervisor, by default this OS's usual one. */

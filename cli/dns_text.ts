@@ -1,12 +1,17 @@
 /** DNS in words. */
 
 import type { DnsAnswerDocument, DnsDocument } from "../lib/control/api.ts";
+import type { DnsFacts } from "../lib/control/doctor.ts";
 import { formatMs } from "./format.ts";
 import { renderTable } from "./table.ts";
 
 /** Returns who answers names, label by label. */
 export function dnsFacts(dns: DnsDocument): readonly (readonly [label: string, value: string])[] {
-  const facts: (readonly [string, string])[] = [["Names come by", CONTROLS[dns.control]]];
+  const facts: (readonly [string, string])[] = [["Names come by", CONTROLS[dns.control]], ...whyFacts(dns)];
+  if (dns.problem !== undefined) facts.push(["Problem", dns.problem]);
+  if ((dns.repairs ?? 0) > 0) {
+    facts.push(["Set again", `${dns.repairs} times, after somebody overwrote the settings of this machine`]);
+  }
   for (const { address, upstream } of dns.sentinels) facts.push(["Server", `${address}, asks ${upstream}`]);
   if (dns.sentinels.length === 0) facts.push(["Server", "none: there is nobody to ask for other names"]);
   if (dns.systemResolvers.length > 0) facts.push(["This machine's own", dns.systemResolvers.join(", ")]);
@@ -19,6 +24,26 @@ export function dnsFacts(dns: DnsDocument): readonly (readonly [label: string, v
   facts.push(["Answered", counts.length === 0 ? "nothing yet" : counts.join(", ")]);
   facts.push(["Cached", String(dns.cacheEntries)]);
   return facts;
+}
+
+/** Returns who would answer names if a session began, label by label. */
+export function dnsOutlookFacts(
+  { control, reason, evidence, failure, addresses }: Omit<DnsFacts, "resolvers" | "isAsked">,
+): readonly (readonly [label: string, value: string])[] {
+  return [
+    ["Session", "none runs"],
+    ["Names would come by", CONTROLS[control]],
+    ...whyFacts({ reason, evidence: [...evidence] }),
+    ...(failure === undefined ? [] : [["Problem", failure] as const]),
+    ["This machine's own", addresses.length === 0 ? "no resolver" : addresses.join(", ")],
+  ];
+}
+
+function whyFacts({ reason, evidence = [] }: Pick<DnsDocument, "reason" | "evidence">): [string, string][] {
+  return [
+    ...(reason === undefined ? [] : [["Because", reason] as [string, string]]),
+    ...evidence.map((seen): [string, string] => ["Seen", seen]),
+  ];
 }
 
 /** Returns an answer: the records, and who gave them. */

@@ -38,6 +38,10 @@ function describe(event: SessionEvent, field: (name: string) => string): string 
       return "The tunnel is configured";
     case "network-changed":
       return "The network changed: finding new paths";
+    case "dns-repaired":
+      return `This machine's DNS settings were overwritten, and set again (${field("repairs")} so far)`;
+    case "dns-problem":
+      return `Names do not reach the session: ${field("reason")}`;
     case "resources-changed":
       return "Resources changed";
     case "access-requested":

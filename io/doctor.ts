@@ -12,7 +12,8 @@ import {
   udpOf,
 } from "../lib/control/doctor.ts";
 import { pathsOf, sessionPaths } from "../lib/control/paths.ts";
-import { isSentinelAddress } from "../lib/dns/sentinels.ts";
+import { connectControl } from "./control/client.ts";
+import { dnsOutlook } from "./dns_outlook.ts";
 import { pathContext } from "./path_context.ts";
 import { readSessionTrace } from "./service/session_file.ts";
 import { readTokenFile } from "./token_file.ts";
@@ -46,14 +47,29 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
   };
 }
 
-async function dnsFacts({ dnsControl, tunName }: DoctorQuestion): Promise<DnsFacts | undefined> {
-  const platform = await thisPlatform();
-  const control = dnsControl ?? (await platform.chooseDns()).control;
-  const device = tunName ?? DEFAULT_TUN_NAME;
-  const dns = platform.createSystemDns({ control, device, isSentinel: isSentinelAddress, log: silentLog });
-  const failure = await dns.check().then(() => undefined, (error: Error) => error.message);
-  const resolvers = await dns.upstreams().then((found) => found.length, () => 0);
-  return { control, failure, resolvers };
+/** The session that runs knows better than anybody who looks from outside. */
+async function dnsFacts(question: DoctorQuestion): Promise<DnsFacts> {
+  const outlook = await dnsOutlook(question);
+  try {
+    const control = await connectControl("read");
+    const { control: way, reason, evidence, repairs = 0, problem, systemResolvers } = await control.ask(
+      "dns",
+      {},
+    );
+    const addresses = systemResolvers;
+    return {
+      ...{ control: way, reason: reason ?? outlook.reason, evidence: evidence ?? outlook.evidence },
+      ...{
+        failure: undefined,
+        isAsked: outlook.isAsked,
+        resolvers: addresses.length,
+        addresses,
+        session: { repairs, problem },
+      },
+    };
+  } catch {
+    return outlook;
+  }
 }
 
 async function sessionFacts(isLinux: boolean): Promise<SessionFacts> {

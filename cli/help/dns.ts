@@ -21,16 +21,17 @@ export const dnsTopic: Topic = {
     "upstream resolver: those that the portal prescribes, else those of the machine.",
     "The machine is told by one of these methods (--dns-control):",
     [
-      [
-        "systemd-resolved",
-        "a link of its own, by resolvectl; taken where systemd-resolved serves /etc/resolv.conf",
-      ],
+      ["systemd-resolved", "resolvers of our own link; taken where systemd-resolved serves /etc/resolv.conf"],
+      ["network-manager", "resolvers of our own device; taken where NetworkManager writes /etc/resolv.conf"],
+      ["resolvconf", "a record of ours, before all others; taken where resolvconf or openresolv writes it"],
       [
         "etc-resolv-conf",
         "/etc/resolv.conf is rewritten; the old one is /etc/resolv.conf.before-fz meanwhile; taken elsewhere",
       ],
       ["disabled", "nothing is changed; names of resources resolve only if you ask the sentinels yourself"],
     ],
+    "fz dns status says which one is taken here, and why. Where another program overwrites the settings while the session " +
+    "runs, they are set again, five times in ten minutes at most.",
     "The end of the session puts everything back. After a kill -9, fz cleanup or the next start does.",
   ],
 };

@@ -21,7 +21,7 @@ export interface ResolvConf {
 }
 
 /** First line of a file that we wrote. */
-const MARKER = `${OUR_MARK} all names are asked through the tunnel.`;
+export const MARKER = `${OUR_MARK} all names are asked through the tunnel.`;
 /** A line of our file: there was none before. */
 const NO_ORIGINAL = "# There was no such file; it goes when fz stops.";
 /** A line of our file; what is left of it in another file shows that we were interrupted. */

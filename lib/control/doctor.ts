@@ -41,10 +41,19 @@ export interface DoctorFacts {
 /** What names are resolved by. */
 export interface DnsFacts {
   readonly control: DnsControl;
+  /** Why this way fits, or is taken: one sentence, and what was seen of the machine. */
+  readonly reason: string;
+  readonly evidence: readonly string[];
   /** Whether the method is at hand; why not, otherwise. */
   readonly failure: string | undefined;
   /** Resolvers that the machine asks; without any, names that are no resources get no answer. */
   readonly resolvers: number;
+  /** The same in words. */
+  readonly addresses: readonly string[];
+  /** The way was asked for by a setting. */
+  readonly isAsked: boolean;
+  /** Where the session that runs stands with it. */
+  readonly session?: { readonly repairs: number; readonly problem: string | undefined } | undefined;
 }
 
 /** The session of this user, and what an earlier one left. */
@@ -136,7 +145,7 @@ function privileges({ privileges }: DoctorFacts): readonly Finding[] {
 
 function dns({ dns }: DoctorFacts): Finding | undefined {
   if (dns === undefined) return undefined;
-  const { control, failure, resolvers } = dns;
+  const { control, reason, evidence, failure, resolvers, session, isAsked } = dns;
   if (failure !== undefined) {
     return {
       check: "dns",
@@ -144,6 +153,36 @@ function dns({ dns }: DoctorFacts): Finding | undefined {
       message: `DNS control "${control}" cannot be used: ${failure}`,
       fix: "fz config set dns-control disabled, or another method",
       code: "dns",
+    };
+  }
+  if (session?.problem !== undefined) {
+    return {
+      check: "dns",
+      status: "problem",
+      message: `names do not reach the session: ${session.problem}`,
+      detail: `Their way is "${control}".`,
+      fix:
+        "stop the program that changes this machine's DNS, or choose another way with fz config set dns-control",
+      code: "dns",
+    };
+  }
+  if (session !== undefined && session.repairs > 0) {
+    return {
+      check: "dns",
+      status: "warning",
+      message:
+        `somebody overwrote this machine's DNS settings; the session set them again ${session.repairs} times`,
+      detail: evidence.join(". "),
+      fix: "see fz dns status, and choose the service that does it with fz config set dns-control",
+    };
+  }
+  if (control === "disabled" && !isAsked) {
+    return {
+      check: "dns",
+      status: "warning",
+      message: `names of resources are not found: ${reason}`,
+      detail: "This machine's DNS is left alone.",
+      fix: "fz config set dns-control names a way; fz dns status tells what was seen",
     };
   }
   if (resolvers === 0 && control !== "disabled") {
@@ -155,7 +194,7 @@ function dns({ dns }: DoctorFacts): Finding | undefined {
       fix: "name one in /etc/resolv.conf",
     };
   }
-  return { check: "dns", status: "ok", message: `names can be intercepted by "${control}"` };
+  return { check: "dns", status: "ok", message: `names can be intercepted by "${control}": ${reason}` };
 }
 
 function settings({ settingsFailure }: DoctorFacts): Finding {

@@ -107,6 +107,13 @@ export type RelayDocument = v.InferOutput<typeof RelayDocument>;
 export const DnsDocument = v.object({
   /** How names reach the session on this machine. */
   control: v.picklist(DNS_CONTROLS),
+  /** Why this way was taken, in one sentence, and what was seen of the machine. */
+  reason: Optional(Text),
+  evidence: Optional(v.array(Text)),
+  /** How often somebody overwrote the settings on this machine, and they were set again. */
+  repairs: Optional(Count),
+  /** Why names do not reach the session though they should. */
+  problem: Optional(Text),
   /** Addresses in the tunnel that answer, each for one upstream server. */
   sentinels: v.array(v.object({ address: Text, upstream: Text })),
   /** The machine's own resolvers. */
@@ -140,6 +147,17 @@ export const UnderlayDocument = v.object({
 });
 export type UnderlayDocument = v.InferOutput<typeof UnderlayDocument>;
 
+/** What passes the tunnel by, and what this machine's network cannot do. */
+export const NetworkDocument = v.object({
+  /** Networks that always do, such as "192.168.0.0/16". */
+  excluded: v.array(Text),
+  /** Whether local networks do while everything else goes into the tunnel. */
+  lan: v.picklist(["allow", "deny"]),
+  /** Sentences. */
+  degraded: v.array(Text),
+});
+export type NetworkDocument = v.InferOutput<typeof NetworkDocument>;
+
 /** Everything about a session. */
 export const StatusDocument = v.object({
   schema: v.literal(1),
@@ -167,6 +185,7 @@ export const StatusDocument = v.object({
   /** Absent while nobody is signed in. */
   underlay: Optional(UnderlayDocument),
   internet: v.object({ available: v.boolean(), wanted: v.boolean(), active: v.boolean() }),
+  network: Optional(NetworkDocument),
   /** The Internet resource first, then by name. */
   resources: v.array(ResourceDocument),
   gateways: v.array(GatewayDocument),

@@ -44,6 +44,10 @@ export type ClientRunEvent =
   | { readonly event: "ready" }
   /** All paths are gone; new ones are looked for at once. */
   | { readonly event: "network-changed"; readonly reason: NetworkChange }
+  /** Somebody overwrote this machine's DNS settings, and they were set again; `repairs` counts. */
+  | { readonly event: "dns-repaired"; readonly repairs: number }
+  /** Names do not reach the session, and why. */
+  | { readonly event: "dns-problem"; readonly reason: string }
   /** Where the session stands now, and why it is not connected. */
   | { readonly event: "state-changed"; readonly state: SessionState; readonly problem?: Problem }
   /** What this client may reach changed, or what is known of it. */

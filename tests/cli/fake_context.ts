@@ -83,6 +83,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
     runDemo: () => Promise.reject(new Error("not faked")),
     completionFacts: () => Promise.resolve({}),
     doctorFacts: () => Promise.reject(new Error("not faked")),
+    dnsOutlook: () => Promise.reject(new Error("not faked")),
     supervisor: () => Promise.reject(new Fault("not-running", "No supervisor")),
     serviceDefinition: (kind) => Promise.resolve(`definition for ${kind}\n`),
     keptLog: () => Promise.resolve(undefined),

@@ -20,6 +20,11 @@ Deno.test("eventText: has a sentence for what is known, and all fields of what i
     [{ event: "signed-in", resources: [1, 2] }, "Signed in, 2 resources"],
     [{ event: "interface", name: "t", ipv4: "1", ipv6: "2" }, "The tunnel device is t, 1, 2"],
     [{ event: "ready" }, "The tunnel is configured"],
+    [
+      { event: "dns-repaired", repairs: 2 },
+      "This machine's DNS settings were overwritten, and set again (2 so far)",
+    ],
+    [{ event: "dns-problem", reason: "x" }, "Names do not reach the session: x"],
     [{ event: "network-changed", reason: "moved" }, "The network changed: finding new paths"],
     [{ event: "resources-changed" }, "Resources changed"],
     [{ event: "access-requested", resourceId: "r" }, "Asked for access to r"],

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { SocketAddress } from "../../../lib/base/ip.ts";
-import { diagnose, type DoctorFacts, type Finding, udpOf, worst } from "../../../lib/control/doctor.ts";
+import {
+  diagnose,
+  type DnsFacts,
+  type DoctorFacts,
+  type Finding,
+  udpOf,
+  worst,
+} from "../../../lib/control/doctor.ts";
 import type { PrivilegeFacts } from "../../../lib/host/privilege.ts";
 import type { RelayFacts } from "../../../lib/control/netcheck.ts";
 
@@ -13,10 +20,20 @@ const PRIVILEGES: PrivilegeFacts = {
   surroundings: "machine",
 };
 
+const DNS: DnsFacts = {
+  control: "systemd-resolved",
+  reason: "systemd-resolved answers for this machine",
+  evidence: ["/etc/resolv.conf leads to /run/systemd/resolve/stub-resolv.conf"],
+  failure: undefined,
+  resolvers: 1,
+  addresses: ["192.0.2.1"],
+  isAsked: false,
+};
+
 const HEALTHY: DoctorFacts = {
   os: "linux",
   privileges: PRIVILEGES,
-  dns: { control: "systemd-resolved", failure: undefined, resolvers: 1 },
+  dns: DNS,
   rpFilter: { all: 0, default: 1, lo: 1, eth0: 0, wlan0: 2 },
   bufferLimits: { receive: 8_388_608, send: 8_388_608 },
   networks: [{ device: "eth0", network: "192.168.1.0/24" }, { device: "eth0", network: "0.0.0.0/0" }],
@@ -57,7 +74,13 @@ Deno.test("diagnose: names cause, code and fixing command of each problem", () =
       /--cap-add NET_ADMIN/,
     ],
     [
-      { dns: { control: "systemd-resolved", failure: "no resolvectl", resolvers: 1 } },
+      { dns: { ...DNS, failure: "no resolvectl" } },
+      "dns",
+      "dns",
+      /dns-control/,
+    ],
+    [
+      { dns: { ...DNS, session: { repairs: 5, problem: "x keeps changing it" } } },
       "dns",
       "dns",
       /dns-control/,
@@ -87,7 +110,13 @@ Deno.test("diagnose: names cause, code and fixing command of each problem", () =
 
 Deno.test("diagnose: warns of what only may do harm, and such a machine still can run a session", () => {
   const table: [facts: Partial<DoctorFacts>, check: string, message: RegExp][] = [
-    [{ dns: { control: "etc-resolv-conf", failure: undefined, resolvers: 0 } }, "dns", /no resolver/],
+    [{ dns: { ...DNS, control: "etc-resolv-conf", resolvers: 0 } }, "dns", /no resolver/],
+    [{ dns: { ...DNS, session: { repairs: 2, problem: undefined } } }, "dns", /set them again 2 times/],
+    [
+      { dns: { ...DNS, control: "disabled", reason: "nothing can be written" } },
+      "dns",
+      /nothing can be written/,
+    ],
     [{ rpFilter: { all: 1, eth0: 0 } }, "rp-filter", /strict on eth0$/],
     [{ rpFilter: { all: 0, eth0: 1, eth1: 2 } }, "rp-filter", /strict on eth0$/],
     [{ bufferLimits: { receive: 212_992, send: 8_388_608 } }, "buffers", /208 KiB/],
