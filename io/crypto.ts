@@ -51,14 +51,13 @@ async function forceProvider(preference: string): Promise<CryptoProvider> {
 
 async function importProvider(choice: ProviderChoice): Promise<CryptoProvider | undefined> {
   if (choice === "noble") return nobleProvider;
-  if (Deno.build.os !== "linux") return undefined;
   switch (choice) {
     case "libgcrypt":
-      return (await import("../ffi/linux/aead_gcrypt.ts")).gcryptProvider;
+      return (await import("../ffi/aead_gcrypt.ts")).gcryptProvider;
     case "libcrypto":
-      return (await import("../ffi/linux/aead_openssl.ts")).opensslProvider;
+      return (await import("../ffi/aead_openssl.ts")).opensslProvider;
     case "libsodium":
-      return (await import("../ffi/linux/aead_sodium.ts")).sodiumProvider;
+      return (await import("../ffi/aead_sodium.ts")).sodiumProvider;
   }
 }
 

@@ -3,13 +3,14 @@
  * https://docs.openssl.org/3.0/man3/EVP_EncryptInit/
  */
 
-import { assert } from "../../lib/base/assert.ts";
-import { type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
-import { arena } from "../memory.ts";
-import { allocateBuffer, NativeAead, nonceAddress, withKey } from "../native_aead.ts";
+import { assert } from "../lib/base/assert.ts";
+import { type CryptoProvider, TAG_LENGTH } from "../lib/base/crypto.ts";
+import { arena } from "./memory.ts";
+import { allocateBuffer, NativeAead, nonceAddress, withKey } from "./native_aead.ts";
+import { openLibrary } from "./native_library.ts";
 
-const library = Deno.dlopen(
-  "libcrypto.so.3",
+const library = openLibrary(
+  { linux: ["libcrypto.so.3"], darwin: ["libcrypto.3.dylib"] },
   {
     OpenSSL_version: { parameters: ["i32"], result: "pointer" },
     EVP_CIPHER_fetch: { parameters: ["u64", "buffer", "u64"], result: "u64" },

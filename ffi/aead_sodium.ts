@@ -3,10 +3,11 @@
  * https://doc.libsodium.org/secret-key_cryptography/aead/chacha20-poly1305/ietf_chacha20-poly1305_construction
  */
 
-import { assert } from "../../lib/base/assert.ts";
-import { type CryptoProvider, TAG_LENGTH } from "../../lib/base/crypto.ts";
-import { arena } from "../memory.ts";
-import { allocateBuffer, KEY_LENGTH, NativeAead, nonceAddress } from "../native_aead.ts";
+import { assert } from "../lib/base/assert.ts";
+import { type CryptoProvider, TAG_LENGTH } from "../lib/base/crypto.ts";
+import { arena } from "./memory.ts";
+import { allocateBuffer, KEY_LENGTH, NativeAead, nonceAddress } from "./native_aead.ts";
+import { openLibrary } from "./native_library.ts";
 
 const NINE_WORDS = ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] as const;
 const {
@@ -14,7 +15,15 @@ const {
   sodium_version_string,
   crypto_aead_chacha20poly1305_ietf_encrypt,
   crypto_aead_chacha20poly1305_ietf_decrypt,
-} = openLibrary().symbols;
+} = openLibrary(
+  { linux: ["libsodium.so.23", "libsodium.so.26"], darwin: ["libsodium.dylib"] },
+  {
+    sodium_init: { parameters: [], result: "i32" },
+    sodium_version_string: { parameters: [], result: "pointer" },
+    crypto_aead_chacha20poly1305_ietf_encrypt: { parameters: NINE_WORDS, result: "i32" },
+    crypto_aead_chacha20poly1305_ietf_decrypt: { parameters: NINE_WORDS, result: "i32" },
+  } as const,
+).symbols;
 
 // Chooses the code for this processor; without it everything runs on the slow generic one.
 assert(sodium_init() >= 0, "libsodium initialises");
@@ -75,19 +84,5 @@ class SodiumAead extends NativeAead {
       this.#keyAddress,
     );
     return failure === 0;
-  }
-}
-
-function openLibrary() {
-  const symbols = {
-    sodium_init: { parameters: [], result: "i32" },
-    sodium_version_string: { parameters: [], result: "pointer" },
-    crypto_aead_chacha20poly1305_ietf_encrypt: { parameters: NINE_WORDS, result: "i32" },
-    crypto_aead_chacha20poly1305_ietf_decrypt: { parameters: NINE_WORDS, result: "i32" },
-  } as const;
-  try {
-    return Deno.dlopen("libsodium.so.23", symbols);
-  } catch {
-    return Deno.dlopen("libsodium.so.26", symbols);
   }
 }

@@ -3,13 +3,14 @@
  * it is missing. https://gnupg.org/documentation/manuals/gcrypt/Working-with-cipher-handles.html
  */
 
-import { assert } from "../../lib/base/assert.ts";
-import type { CryptoProvider } from "../../lib/base/crypto.ts";
-import { arena } from "../memory.ts";
-import { allocateBuffer, NativeAead, nonceAddress, withKey } from "../native_aead.ts";
+import { assert } from "../lib/base/assert.ts";
+import type { CryptoProvider } from "../lib/base/crypto.ts";
+import { arena } from "./memory.ts";
+import { allocateBuffer, NativeAead, nonceAddress, withKey } from "./native_aead.ts";
+import { openLibrary } from "./native_library.ts";
 
-const library = Deno.dlopen(
-  "libgcrypt.so.20",
+const library = openLibrary(
+  { linux: ["libgcrypt.so.20"], darwin: ["libgcrypt.20.dylib"] },
   {
     gcry_check_version: { parameters: ["pointer"], result: "pointer" },
     gcry_control: { parameters: ["i32", "i32"], result: "i32" },
