@@ -15,7 +15,9 @@ const host: Host = {
   credentials: async () => (await import("./io/credential/credentials.ts")).credentials,
   profiles: async () => (await import("./io/config/profiles.ts")).openProfiles(),
   checkClient: async (config) => (await import("./io/client.ts")).checkClient(config, silentLog),
-  reducePrivileges: async (request) => (await import("./io/reduced.ts")).reducePrivileges(request),
+  // Capabilities are Linux's; its library opens there only.
+  reducePrivileges: async (request) =>
+    Deno.build.os === "linux" ? (await import("./io/reduced.ts")).reducePrivileges(request) : [],
   startClient: async (config, log) => (await import("./io/client.ts")).startClient(config, log),
   startSession: async (config, log) => (await import("./io/service/session.ts")).startSession(config, log),
   launch: async (config) => (await import("./io/service/launch.ts")).launch(config),

@@ -57,3 +57,29 @@ function* sources(folder: URL): Generator<[URL, string]> {
     }
   }
 }
+
+Deno.test("io, cli: nothing opens a library of one system just by being imported", () => {
+  const root = new URL("../../", import.meta.url);
+  const texts = new Map(
+    ["ffi/", "io/", "cli/", "lib/"].flatMap((folder) => [...sources(new URL(folder, root))])
+      .map(([path, text]) => [path.pathname, text]),
+  );
+  const importsOf = (path: string) =>
+    [...(texts.get(path) ?? "").matchAll(/^(?:import|export)\s(?!type\b)[^;]*?from "(\.[^"]+)"/gm)]
+      .map(([, specifier]) => new URL(specifier!, `file://${path}`).pathname);
+  const opens = (path: string, seen = new Set<string>()): boolean => {
+    if (seen.has(path)) return false;
+    seen.add(path);
+    return /\bDeno\.dlopen\(/.test(texts.get(path) ?? "") ||
+      importsOf(path).some((next) => opens(next, seen));
+  };
+  const guilty: string[] = [];
+  for (const path of texts.keys()) {
+    // main.ts loads it on Linux alone.
+    if (path.includes("/ffi/") || path.endsWith("/io/reduced.ts")) continue;
+    for (const target of importsOf(path)) {
+      if (/\/ffi\/(linux|darwin|windows)\//.test(target) && opens(target)) guilty.push(`${path} → ${target}`);
+    }
+  }
+  assert.deepEqual(guilty, []);
+});
