@@ -1,7 +1,13 @@
 /** A session in words, for `fz status`: the answer first, then what it is made of. */
 
 import { printable, shortId } from "../lib/base/text.ts";
-import type { DnsDocument, GatewayDocument, RelayDocument, StatusDocument } from "../lib/control/api.ts";
+import type {
+  DnsDocument,
+  GatewayDocument,
+  NetworkDocument,
+  RelayDocument,
+  StatusDocument,
+} from "../lib/control/api.ts";
 import { formatAgo, formatBytes, formatCount, formatMs, formatSpan, msSince } from "./format.ts";
 import type { Style } from "./output.ts";
 import { describePath, resourceAddress, resourceState } from "./resource_text.ts";
@@ -98,7 +104,7 @@ function describeRoundTrip(
 }
 
 function facts(status: StatusDocument, nowMs: number): (readonly [string, string])[] {
-  const { portal, tunnel, dns, internet, retryAt, drops } = status;
+  const { portal, tunnel, dns, internet, network, retryAt, drops } = status;
   const lines: (readonly [string, string])[] = [];
   const since = portal.since === undefined ? undefined : msSince(portal.since, nowMs);
   const retryMs = retryAt === undefined ? undefined : Math.max(0, Date.parse(retryAt) - nowMs);
@@ -116,13 +122,15 @@ function facts(status: StatusDocument, nowMs: number): (readonly [string, string
   }
   if (dns !== undefined) lines.push(["DNS", describeDns(dns)]);
   if (internet.available) {
+    const passing = network === undefined ? [] : passingNetworks(network);
     const text = internet.active
-      ? "all traffic goes through the tunnel"
+      ? `all traffic goes through the tunnel${passing.length === 0 ? "" : `, but for ${passing.join(", ")}`}`
       : internet.wanted
       ? "on, not connected"
       : "off";
     lines.push(["Internet", text]);
   }
+  for (const sentence of network?.degraded ?? []) lines.push(["Limited", sentence]);
   const up = msSince(status.startedAt, nowMs);
   const running = up === undefined ? "" : `, running for ${formatSpan(up)}`;
   lines.push(["Session", `profile ${status.profile}, fz ${status.version}, pid ${status.pid}${running}`]);
@@ -131,6 +139,11 @@ function facts(status: StatusDocument, nowMs: number): (readonly [string, string
     lines.push(["Dropped", dropped.map(([reason, count]) => `${reason} ${count}`).join(", ")]);
   }
   return lines;
+}
+
+/** Returns what passes full tunnel by. */
+export function passingNetworks({ excluded, lan }: NetworkDocument): string[] {
+  return [...(lan === "allow" ? ["local networks"] : []), ...excluded];
 }
 
 function describeDns({ control, intercepted, answered }: DnsDocument): string {

@@ -12,7 +12,7 @@ export const EXAMPLES: Partial<Record<RouteName, unknown>> = {
   wait: { targets: ["GitLab", "10.0.3.7:5432"], timeoutMs: 60_000 },
   ping: { target: "GitLab", count: 3, intervalMs: 1000 },
   setResource: { resource: "GitLab", enabled: false },
-  setInternet: { active: true },
+  setInternet: { active: true, excluded: ["192.168.0.0/16"], lan: "allow" },
   setLogFilter: { filter: "info,ice=debug" },
   capture: { filter: "tcp port 443", maxBytes: 1_000_000 },
 };

@@ -216,8 +216,11 @@ class FileProfiles implements Profiles {
   async #switched(name: string): Promise<Profile["switched"]> {
     const { readWishes, wishesFile } = await import("../service/wishes.ts");
     // The session warns of a file that cannot be read.
-    const { internet, disabledResources } = readWishes(wishesFile(this.#paths.state, name), silentLog);
+    const wishes = readWishes(wishesFile(this.#paths.state, name), silentLog);
+    const { internet, disabledResources, excluded, lan } = wishes;
     return {
+      ...(excluded === undefined ? {} : { excluded }),
+      ...(lan === undefined ? {} : { lan }),
       ...(internet === undefined ? {} : { internetResource: internet }),
       ...(disabledResources.length === 0 ? {} : { disabledResources }),
     };

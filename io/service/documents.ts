@@ -5,6 +5,7 @@ import type {
   DnsDocument,
   GatewayDocument,
   HealthDocument,
+  NetworkDocument,
   PathDocument,
   Problem,
   RelayDocument,
@@ -69,6 +70,7 @@ export function statusDocument(session: SessionFacts): StatusDocument {
       ? { available: false, wanted: session.internetWanted, active: false }
       : internetOf(engine.status),
     resources: engine?.status.resources.map(resourceDocument) ?? [],
+    ...present("network", engine, networkDocument),
     gateways: engine?.status.gateways.map((gateway) => gatewayDocument(gateway, engine.status)) ?? [],
     relays: engine?.status.relays.map(relayDocument) ?? [],
     drops: { ...engine?.status.drops },
@@ -158,6 +160,10 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
 
 function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {
   return { hasPath, sockets: sockets.map(String), sendErrors: { ...sendErrors }, resets };
+function networkDocument({ facts: { excluded, lan, degraded } }: EngineView): NetworkDocument {
+  return { excluded: excluded.map(String), lan, degraded: [...degraded] };
+}
+
 }
 
 /** Returns where full tunnel stands. */

@@ -2,6 +2,7 @@
 
 import { utf8 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { IpNetwork } from "../../lib/base/ip.ts";
 import { API_VERSION } from "../../lib/control/api.ts";
 import { renderMetrics } from "../../lib/control/metrics.ts";
 import { VERSION } from "../../lib/control/version.ts";
@@ -62,9 +63,15 @@ export function serviceHandlers(service: Service): ControlHandlers {
       if (service.engine === undefined) throw notSignedIn(service);
       return { schema: 1, resource: service.setResource(resource, enabled) };
     },
-    setInternet: ({ active }) => {
+    setInternet: async ({ active, excluded, lan }) => {
+      const networks = excluded?.map((text) => IpNetwork.from(text));
+      await service.setRouting({
+        ...(networks === undefined ? {} : { excluded: networks }),
+        ...(lan === undefined ? {} : { lan }),
+      });
       service.setInternet(active);
-      return { schema: 1, internet: service.status().internet };
+      const { internet, network } = service.status();
+      return { schema: 1, internet, ...(network === undefined ? {} : { network }) };
     },
     logFilter: () => ({ schema: 1, filter: logFilter().toString() }),
     setLogFilter: (request) => changeLogFilter(request),

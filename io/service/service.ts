@@ -17,7 +17,7 @@ import type {
 } from "../../lib/control/api.ts";
 import type { ClientConfig } from "../../lib/control/config.ts";
 import type { EventSink, RunEvent } from "../../lib/control/event.ts";
-import type { Client, ClientEnvironment } from "../client.ts";
+import type { Client, ClientEnvironment, Routing } from "../client.ts";
 import { monotonicNow } from "../clock.ts";
 import { Lifetime, type RunningRole } from "../lifetime.ts";
 import { resourceDocument, type SessionFacts, statusDocument, timeText } from "./documents.ts";
@@ -72,6 +72,7 @@ export class Service implements RunningRole {
   /** Why nobody is signed in. */
   #problem: Problem | undefined;
   #internetWanted: boolean;
+  #routing: Routing;
   readonly #disabled: Set<string>;
   #wishes: Wishes;
   /** As the engine has it. */
@@ -84,6 +85,7 @@ export class Service implements RunningRole {
     this.#options = options;
     this.#wishes = options.wishes ?? NO_WISHES;
     this.#internetWanted = options.config.internetResource;
+    this.#routing = { excluded: options.config.excluded, lan: options.config.lan };
     this.#disabled = new Set(options.disabledResources);
   }
 
@@ -186,6 +188,14 @@ export class Service implements RunningRole {
     this.#engine?.setInternetResource(active);
   }
 
+  /** Changes what passes the tunnel by, for this engine and those after it. */
+  async setRouting(change: Partial<Routing>): Promise<void> {
+    if (Object.keys(change).length === 0) return;
+    this.#routing = { ...this.#routing, ...change };
+    this.#keep(change);
+    await this.#engine?.setRouting(change);
+  }
+
   /** Takes the resource of this name or id out of the tunnel or puts it back, for this engine and those after it. */
   setResource(nameOrId: string, enabled: boolean): ResourceDocument {
     const resources = this.#engine?.status().resources ?? [];
@@ -218,7 +228,8 @@ export class Service implements RunningRole {
     this.#problem = undefined;
     this.#announce();
     try {
-      const config = { ...this.#options.config, internetResource: this.#internetWanted, token };
+      const wanted = { internetResource: this.#internetWanted, ...this.#routing };
+      const config = { ...this.#options.config, ...wanted, token };
       const engine = await this.#options.startEngine(config, {
         events: (event) => this.#forward(event),
         onPortal: () => this.#announce(),

@@ -1,16 +1,19 @@
 /**
  * What was switched while a session ran and is to hold at its next start, unless a flag, a variable or the profile says
- * otherwise (lib/control/sources.ts): disabled resources, full tunnel. A small file beside the profile's other state;
+ * otherwise (lib/control/sources.ts): disabled resources, full tunnel and what passes it by. A small file beside the profile's other state;
  * where it cannot be read, nothing was switched.
  */
 
 import * as v from "valibot";
+import { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 
 /** What was switched. */
 export interface Wishes {
   /** Undefined: never switched, so that the settings decide. */
   readonly internet: boolean | undefined;
+  readonly excluded?: readonly IpNetwork[];
+  readonly lan?: "allow" | "deny";
   /** Ids, also of resources that are not there at the moment. */
   readonly disabledResources: readonly string[];
 }
@@ -19,10 +22,13 @@ export interface Wishes {
 export const NO_WISHES: Wishes = { internet: undefined, disabledResources: [] };
 const MAX_BYTES = 2 ** 20;
 const MAX_RESOURCES = 10_000;
+const MAX_EXCLUDED = 1024;
 
 const Stored = v.object({
   schema: v.literal(1),
   internet: v.optional(v.boolean()),
+  excluded: v.optional(v.pipe(v.array(v.string()), v.maxLength(MAX_EXCLUDED))),
+  lan: v.optional(v.picklist(["allow", "deny"])),
   disabledResources: v.optional(
     v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.maxLength(MAX_RESOURCES)),
     [],
@@ -41,8 +47,14 @@ export function readWishes(path: string, log: Log): Wishes {
     // Opening a pipe would wait for somebody who writes.
     if (!isFile) throw new Error("it is not a file");
     if (size > MAX_BYTES) throw new Error("it is too long");
-    const { internet, disabledResources } = v.parse(Stored, JSON.parse(Deno.readTextFileSync(path)));
-    return { internet, disabledResources };
+    const stored = v.parse(Stored, JSON.parse(Deno.readTextFileSync(path)));
+    const { internet, disabledResources, excluded, lan } = stored;
+    return {
+      internet,
+      disabledResources,
+      ...(excluded === undefined ? {} : { excluded: excluded.map((text) => IpNetwork.from(text)) }),
+      ...(lan === undefined ? {} : { lan }),
+    };
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
       log.warn("cannot read what was switched before; going on as if nothing was", { path, error });
@@ -52,7 +64,8 @@ export function readWishes(path: string, log: Log): Wishes {
 }
 
 /** Makes the file at `path` say `wishes`, all of it or nothing. A failure is logged: the wishes hold until the end. */
-export function writeWishes(path: string, { internet, disabledResources }: Wishes, log: Log): void {
+export function writeWishes(path: string, wishes: Wishes, log: Log): void {
+  const { internet, disabledResources, excluded, lan } = wishes;
   const temporary = `${path}.${Deno.pid}.new`;
   const kept = disabledResources.slice(0, MAX_RESOURCES);
   try {
@@ -60,6 +73,8 @@ export function writeWishes(path: string, { internet, disabledResources }: Wishe
     const text = JSON.stringify({
       schema: 1,
       ...(internet === undefined ? {} : { internet }),
+      ...(excluded === undefined ? {} : { excluded: excluded.map(String) }),
+      ...(lan === undefined ? {} : { lan }),
       disabledResources: kept,
     });
     Deno.writeTextFileSync(temporary, `${text}\n`, { mode: 0o600 });

@@ -5,12 +5,14 @@
  */
 
 import * as v from "valibot";
+import { IpNetwork } from "../base/ip.ts";
 import {
   DnsAnswerDocument,
   DnsDocument,
   ExplainDocument,
   HealthDocument,
   LogDocument,
+  NetworkDocument,
   ProbeEvent,
   ResourceDocument,
   SessionEvent,
@@ -31,6 +33,9 @@ const Nothing = v.object({});
 const Done = v.object({ schema: v.literal(1) });
 const MAX_NAME = 1024;
 const Name = v.pipe(Text, v.minLength(1), v.maxLength(MAX_NAME));
+/** Such as "192.168.0.0/16", or an address. */
+const Network = v.pipe(Name, v.check((text) => IpNetwork.parse(text) !== undefined, "It is not a network"));
+const MAX_EXCLUDED = 1024;
 const Targets = v.pipe(v.array(Name), v.minLength(1), v.maxLength(64));
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 
@@ -184,8 +189,17 @@ export const ROUTES = {
     path: "/v1/internet",
     authority: "change",
     kind: "json",
-    request: v.object({ active: v.boolean() }),
-    answer: v.object({ schema: v.literal(1), internet: StatusDocument.entries.internet }),
+    /** What is not named stays as it is. */
+    request: v.object({
+      active: v.boolean(),
+      excluded: v.optional(v.pipe(v.array(Network), v.maxLength(MAX_EXCLUDED))),
+      lan: v.optional(v.picklist(["allow", "deny"])),
+    }),
+    answer: v.object({
+      schema: v.literal(1),
+      internet: StatusDocument.entries.internet,
+      network: v.optional(NetworkDocument),
+    }),
   },
   logFilter: {
     method: "GET",

@@ -15,7 +15,7 @@ Deno.test(
       await network.curl(SITE_URL);
       const rules = (await host.must(["ip", "rule"])).split("\n").filter((line) => line.startsWith("90:"));
       assert.equal(rules.length, 1);
-      assert.match(rules[0]!, new RegExp(`to ${portal} lookup main`));
+      assert.match(rules[0]!, new RegExp(`to ${portal} goto 310`));
       const public4 = network.uplink("public").v4!;
       assert.match(await host.must(["ip", "route", "get", public4]), /dev fz0/);
       assert.match(await host.must(["ip", "route", "get", portal]), /dev (?!fz0)/);
@@ -35,7 +35,7 @@ Deno.test(
     await check("SIGTERM takes every rule back", async () => {
       client.process.kill("SIGTERM");
       assert.equal((await client.process.outcome).code, 0);
-      assert.doesNotMatch(await host.must(["ip", "rule"]), /^(90|100|200|300):/m);
+      assert.doesNotMatch(await host.must(["ip", "rule"]), /^(90|95|100|200|300|310):/m);
     });
   }),
 );

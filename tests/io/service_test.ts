@@ -5,6 +5,7 @@ import { type EngineHooks, Service } from "../../io/service/service.ts";
 import { serviceHandlers } from "../../io/service/handlers.ts";
 import { Lifetime } from "../../io/lifetime.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { IpNetwork } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import type { ChannelTrouble } from "../../lib/channel/client.ts";
 import type { ClientStatus, ResourceStatus } from "../../lib/client/status.ts";
@@ -75,6 +76,7 @@ class FakeEngine {
       tunName: "fz0",
       mtu: 1280,
       dnsControl: "disabled",
+      dns: { control: "disabled", reason: "asked for", evidence: ["one"], repairs: 1, problem: "two" },
       resolvers: [],
       ...this.routing,
       degraded: ["This machine has no IPv6: resources are reached by IPv4 alone"],
@@ -320,6 +322,22 @@ Deno.test("Service: keeps resources out of the tunnel by name or id, also after 
   await service.stop();
 });
 
+Deno.test("Service.setRouting: holds for the engine and those that follow", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  const excluded = [IpNetwork.from("10.0.0.0/8")];
+  await service.setRouting({ excluded });
+  await service.setRouting({ lan: "deny" });
+  assert.deepEqual(engines[0]!.routing, { excluded, lan: "deny" });
+  const { network } = service.status();
+  assert.deepEqual(network?.excluded, ["10.0.0.0/8"]);
+  assert.equal(network?.lan, "deny");
+  assert.equal(network?.degraded.length, 1);
+  await service.useCredential("other");
+  assert.deepEqual([engines[1]!.config.excluded, engines[1]!.config.lan], [excluded, "deny"]);
+  await service.stop();
+});
+
 Deno.test("Service: remembers what was switched, for the next session", async () => {
   const kept: Wishes[] = [];
   const { service, engines } = setUp({ disabledResources: ["1"], keepWishes: (wishes) => kept.push(wishes) });
@@ -329,6 +347,8 @@ Deno.test("Service: remembers what was switched, for the next session", async ()
   service.setInternet(true);
   service.setResource("web", true);
   assert.deepEqual(kept.at(-1), { internet: true, disabledResources: ["2"] });
+  await service.setRouting({ lan: "deny" });
+  assert.deepEqual(kept.at(-1), { internet: true, disabledResources: ["2"], lan: "deny" });
   await service.stop();
 });
 

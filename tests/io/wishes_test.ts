@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import { readWishes, wishesFile, writeWishes } from "../../io/service/wishes.ts";
@@ -11,6 +12,12 @@ Deno.test("readWishes gives back what writeWishes was given, and leaves nothing 
         { internet: true, disabledResources: ["a", "b"] },
         { internet: false, disabledResources: [] },
         { internet: undefined, disabledResources: ["a"] },
+        {
+          internet: true,
+          disabledResources: [],
+          excluded: [IpNetwork.from("10.0.0.0/8"), IpNetwork.from("fd00::/8")],
+          lan: "deny" as const,
+        },
       ]
     ) {
       writeWishes(path, wishes, silentLog);
@@ -35,6 +42,8 @@ Deno.test("readWishes goes on as if nothing was switched where the file is torn,
       "[]",
       '{"schema":2}',
       '{"schema":1,"internet":"yes"}',
+      '{"schema":1,"excluded":["somewhere"]}',
+      '{"schema":1,"lan":"perhaps"}',
       "\0\0",
     ];
     for (const text of [...bad, `{"schema":1,"x":"${"x".repeat(2 ** 20)}"}`]) {
