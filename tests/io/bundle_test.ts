@@ -250,6 +250,12 @@ Deno.test("fz bundle: holds what can be had where no session runs, and nothing p
     checkClean(files, FORBIDDEN.filter((word) => !/keller|hochsicher|kronjuwel/.test(word.source)));
     assert.ok(resource.test(MESSAGES[0]!));
     assert.match(files.get("config.json")!, /"origin"/);
+    if (Deno.build.os === "linux") {
+      const { links, rules, routes } = JSON.parse(files.get("machine/network.json")!);
+      assert.ok(links.some(({ name }: { name: string }) => name === "lo"));
+      assert.ok(rules.length >= 1, JSON.stringify(rules));
+      assert.ok(Array.isArray(routes));
+    }
     const report = JSON.parse(stdout);
     assert.equal(report.schema, 1);
     assert.ok(report.missing.some(({ name }: { name: string }) => name === "session/status.json"));
