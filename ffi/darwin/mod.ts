@@ -3,6 +3,7 @@
 import type { Platform } from "../platform.ts";
 import { now } from "./clock.ts";
 import { chooseDns, observeDns, ScutilDns } from "./dns.ts";
+import { guardChange } from "./guardian.ts";
 import { DarwinNetwork, readTable } from "./host_network.ts";
 import { nativeKernel as kernel } from "./native_kernel.ts";
 import { watchNetwork } from "./network_monitor.ts";
@@ -39,6 +40,7 @@ export const darwin: Platform = {
       onChange();
     }),
   undoChange: (change, log) => undoChange(change, log, kernel),
+  guardChange: (change, _lockPath, log) => guardChange(change, log),
 };
 
 /** Our device never has a default route: the Internet resource takes the two halves. */
