@@ -69,8 +69,8 @@ export function statusDocument(session: SessionFacts): StatusDocument {
     internet: engine === undefined
       ? { available: false, wanted: session.internetWanted, active: false }
       : internetOf(engine.status),
-    resources: engine?.status.resources.map(resourceDocument) ?? [],
     ...present("network", engine, networkDocument),
+    resources: engine?.status.resources.map(resourceDocument) ?? [],
     gateways: engine?.status.gateways.map((gateway) => gatewayDocument(gateway, engine.status)) ?? [],
     relays: engine?.status.relays.map(relayDocument) ?? [],
     drops: { ...engine?.status.drops },
@@ -158,12 +158,12 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
   };
 }
 
-function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {
-  return { hasPath, sockets: sockets.map(String), sendErrors: { ...sendErrors }, resets };
 function networkDocument({ facts: { excluded, lan, degraded } }: EngineView): NetworkDocument {
   return { excluded: excluded.map(String), lan, degraded: [...degraded] };
 }
 
+function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {
+  return { hasPath, sockets: sockets.map(String), sendErrors: { ...sendErrors }, resets };
 }
 
 /** Returns where full tunnel stands. */
