@@ -27,11 +27,13 @@ import { ClientSockets } from "./client_sockets.ts";
 import { monotonicNow, readWallClock, useSuspendAwareClock } from "./clock.ts";
 import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
+import { takeDnsChoice } from "./dns_outlook.ts";
 import { openEvents } from "./events.ts";
 import { systemLookup } from "./host_lookup.ts";
 import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop, type PacketTap } from "./loop.ts";
 import { markedUdp } from "./marked_udp.ts";
+import { oneAtATime } from "./one_at_a_time.ts";
 import { bindPeerSockets } from "./peer_sockets.ts";
 import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
@@ -88,7 +90,7 @@ export async function checkClient(config: ClientConfig, log: Log): Promise<void>
   const platform = await thisPlatform();
   platform.checkTun();
   await platform.createSystemDns({
-    control: config.dnsControl ?? (await platform.chooseDns()).control,
+    control: (await takeDnsChoice(platform, config.dnsControl)).control,
     device: config.tunName ?? DEFAULT_TUN_NAME,
     isSentinel: () => false,
     log,
@@ -112,7 +114,7 @@ export async function startClient(
   const host = await ClientHost.open({
     platform,
     tunName: config.tunName ?? DEFAULT_TUN_NAME,
-    dnsControl: config.dnsControl ?? (await platform.chooseDns()).control,
+    dns: await takeDnsChoice(platform, config.dnsControl),
     mark: MARK,
     ...{ mtu: config.mtu, excluded: config.excluded, lan: config.lan },
     log: log.part("host"),
@@ -154,7 +156,6 @@ class RunningClient implements Client {
   readonly #life = new Lifetime("client", () => this.#shutDown());
   #keyPair = newKeyPair(systemRng);
   #isConfigured = false;
-  #isMaintaining = false;
   #resets = 0;
 
   constructor(config: ClientConfig, log: Log, host: ClientHost, parts: Parts) {
@@ -234,7 +235,9 @@ class RunningClient implements Client {
       log: log.part("network"),
     });
     this.#loop.setTun(host.tun);
-    this.#maintenance = setInterval(() => void this.#maintain(), MAINTENANCE_INTERVAL_MS);
+    const maintain = oneAtATime(() => this.#maintain(), () => this.#life.isEnding);
+    this.#maintenance = setInterval(maintain, MAINTENANCE_INTERVAL_MS);
+    host.watchDns(maintain, this.#emit);
     void this.#network.start();
     this.#running = this.#loop.run().catch((cause) =>
       void this.#life.end(new Fault("unexpected", "Cannot go on: the client failed", { cause }))
@@ -452,16 +455,12 @@ class RunningClient implements Client {
   }
 
   async #maintain(): Promise<void> {
-    if (this.#isMaintaining || this.#life.isEnding) return;
-    this.#isMaintaining = true;
     try {
       await this.#host.maintain();
       await this.#refreshResolvers();
       this.#network.maintain();
     } catch (error) {
       this.#log.warn("cannot look after this machine's DNS", { error });
-    } finally {
-      this.#isMaintaining = false;
     }
   }
 

@@ -2,6 +2,7 @@
 
 import type { DnsControl } from "../ffi/platform.ts";
 import type { IpNetwork, SocketAddress } from "../lib/base/ip.ts";
+import type { DnsState } from "./dns_upkeep.ts";
 
 /** What passes the tunnel by. */
 export interface Routing {
@@ -23,6 +24,7 @@ export interface HostFacts extends Routing {
   readonly tunName: string;
   readonly mtu: number;
   readonly dnsControl: DnsControl;
+  readonly dns: DnsState;
   /** The machine's own resolvers. */
   readonly resolvers: readonly string[];
   /** What this machine's network cannot do: sentences for a person. */

@@ -11,9 +11,11 @@ import type { Log } from "../lib/base/log.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { pathsOf } from "../lib/control/paths.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
+import type { DnsChoice } from "../lib/host/dns_choice.ts";
 import { MAX_PACKET_LENGTH } from "../lib/wire/ip.ts";
 import { Bypass } from "./bypass.ts";
 import type { HostFacts, Routing } from "./client_facts.ts";
+import { type DnsStateEvent, DnsUpkeep } from "./dns_upkeep.ts";
 import { guarded } from "./guardian.ts";
 import { type HeldJournal, openJournal } from "./journal.ts";
 import { undoLeftovers } from "./leftovers.ts";
@@ -27,7 +29,7 @@ import { within } from "./within.ts";
 export interface ClientHostOptions {
   readonly platform: Platform;
   readonly tunName: string;
-  readonly dnsControl: DnsControl;
+  readonly dns: DnsChoice;
   /** Carried by packets that pass the tunnel by. */
   readonly mark: number;
   /** Largest packet in the tunnel, in bytes; the protocol's where undefined. */
@@ -57,6 +59,7 @@ export class ClientHost {
   readonly #mtu: number;
   readonly #network: HostNetwork;
   readonly #dns: SystemDns;
+  readonly #upkeep: DnsUpkeep;
   readonly #journal: HeldJournal;
   readonly #log: Log;
   #resolvers: readonly SocketAddress[] = [];
@@ -74,6 +77,8 @@ export class ClientHost {
     this.#log = options.log;
     this.#routing = { excluded: options.excluded ?? [], lan: options.lan ?? "allow" };
     this.bypass = new Bypass(network);
+    const { dns: { reason, evidence }, log } = options;
+    this.#upkeep = new DnsUpkeep({ dns, reason, evidence, log });
     this.localPorts = new LocalPorts(network);
   }
 
@@ -92,9 +97,10 @@ export class ClientHost {
   }
 
   static async #open(options: ClientHostOptions, journal: HeldJournal): Promise<ClientHost> {
-    const { platform, tunName, dnsControl, mark, mtu = MAX_PACKET_LENGTH, log } = options;
+    const { platform, tunName, mark, mtu = MAX_PACKET_LENGTH, log } = options;
     const parts = { device: tunName, journal, log } as const;
-    const dns = platform.createSystemDns({ ...parts, control: dnsControl, isSentinel: isSentinelAddress });
+    const { control, reason } = options.dns;
+    const dns = platform.createSystemDns({ ...parts, control, isSentinel: isSentinelAddress });
     platform.checkTun();
     const tun = openTun(platform, tunName, mtu);
     try {
@@ -116,6 +122,8 @@ export class ClientHost {
       if (needsJournal(dns.control)) journal.check();
       const host = new ClientHost(options, { tun, network, dns, journal });
       await host.refreshResolvers();
+      if (control === "disabled") log.warn("this machine's DNS is left alone", { reason });
+      else log.info("names come by a service of this machine", { control, reason });
       return host;
     } catch (error) {
       tun.close();
@@ -134,6 +142,7 @@ export class ClientHost {
       tunName: this.tun.name,
       mtu: this.#mtu,
       dnsControl: this.dnsControl,
+      dns: this.#upkeep.state,
       resolvers: resolverNames(this.#resolvers),
       ...this.#routing,
       degraded: this.#network.degraded,
@@ -169,6 +178,7 @@ export class ClientHost {
           this.#log.warn("no resolver is known: names of resources cannot be found");
         }
         await this.#dns.set(dns.sentinels, dns.searchDomain);
+        this.#upkeep.noteSet();
       }
       this.#applied = config;
     });
@@ -197,11 +207,15 @@ export class ClientHost {
   maintain(): Promise<void> {
     return this.#inTurn(async () => {
       await this.bypass.expire();
-      const applied = this.#applied;
-      if (applied === undefined || await this.#dns.isInForce()) return;
-      this.#log.warn("somebody changed this machine's DNS settings; setting them again");
-      await this.#dns.set(applied.dns.sentinels, applied.dns.searchDomain);
+      const dns = this.#applied?.dns;
+      if (dns === undefined) return;
+      await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain));
     });
+  }
+
+  /** Calls `onChange` after the machine's DNS may have changed, where that can be heard of, and tells of repairs. */
+  watchDns(onChange: () => void, onEvent: (event: DnsStateEvent) => void): void {
+    this.#upkeep.watch(onChange, onEvent);
   }
 
   /**
@@ -211,6 +225,7 @@ export class ClientHost {
   async undo(): Promise<void> {
     if (this.#isUndone) return await this.#work;
     this.#isUndone = true;
+    this.#upkeep.close();
     const before = this.#work;
     this.#work = this.#undoInOrder(before);
     await this.#work;

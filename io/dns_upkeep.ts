@@ -28,12 +28,11 @@ export type DnsStateEvent =
   | { readonly event: "dns-repaired"; readonly repairs: number }
   | { readonly event: "dns-problem"; readonly reason: string };
 
-/** What is kept, and who is told. */
+/** What is kept, and why it was taken. */
 export interface DnsUpkeepOptions {
   readonly dns: SystemDns;
   readonly reason: string;
   readonly evidence: readonly string[];
-  readonly onEvent: (event: DnsStateEvent) => void;
   readonly log: Log;
 }
 
@@ -41,6 +40,7 @@ export class DnsUpkeep {
   readonly #options: DnsUpkeepOptions;
   readonly #repair = new DnsRepair();
   #watch: { close(): void } | undefined;
+  #onEvent: (event: DnsStateEvent) => void = () => {};
   #settling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: DnsUpkeepOptions) {
@@ -58,8 +58,9 @@ export class DnsUpkeep {
     };
   }
 
-  /** Calls `onChange` a moment after the machine told of a change, until `close`. */
-  watch(onChange: () => void): void {
+  /** Calls `onChange` a moment after the machine told of a change, and `onEvent` about repairs, until `close`. */
+  watch(onChange: () => void, onEvent: (event: DnsStateEvent) => void): void {
+    this.#onEvent = onEvent;
     this.#watch ??= this.#options.dns.watch?.(() => {
       // Who writes a file may be in the middle of it.
       this.#settling ??= setTimeout(() => {
@@ -77,7 +78,7 @@ export class DnsUpkeep {
 
   /** Looks whether our settings are in force, and sets them again by `set` if that is due. */
   async maintain(set: () => Promise<void>): Promise<void> {
-    const { dns, log, onEvent } = this.#options;
+    const { dns, log } = this.#options;
     const before = this.#repair.problem;
     const verdict = this.#repair.judge(await dns.isInForce(), monotonicNow());
     if (verdict === "none") return;
@@ -87,7 +88,7 @@ export class DnsUpkeep {
       });
       try {
         await set();
-        return onEvent({ event: "dns-repaired", repairs: this.#repair.count });
+        return this.#onEvent({ event: "dns-repaired", repairs: this.#repair.count });
       } catch (error) {
         log.warn("cannot set this machine's DNS again", { error });
         this.#repair.noteFailed(
@@ -98,7 +99,7 @@ export class DnsUpkeep {
     const { problem } = this.#repair;
     if (problem === undefined || problem === before) return;
     log.error("names do not reach the session", { reason: problem });
-    onEvent({ event: "dns-problem", reason: problem });
+    this.#onEvent({ event: "dns-problem", reason: problem });
   }
 
   /** The settings were set for another reason, and are in force. */
