@@ -18,6 +18,7 @@ import { VERSION } from "../../lib/control/version.ts";
 import type { DnsServer } from "../../lib/dns/sentinels.ts";
 import type { PathInfo } from "../../lib/node/path.ts";
 import type { ClientFacts, ClientUnderlay } from "../client_facts.ts";
+import type { DnsState } from "../dns_upkeep.ts";
 
 /** The engine of a session at one moment. */
 export interface EngineView {
@@ -144,6 +145,7 @@ export function pathDocument(path: PathInfo): PathDocument {
 export function dnsDocument({ status, facts }: EngineView): DnsDocument {
   return {
     control: facts.dnsControl,
+    ...dnsState(facts.dns),
     sentinels: status.dns.sentinels.map(({ address, upstream }) => ({
       address: String(address),
       upstream: serverText(upstream),
@@ -164,6 +166,10 @@ function networkDocument({ facts: { excluded, lan, degraded } }: EngineView): Ne
 
 function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {
   return { hasPath, sockets: sockets.map(String), sendErrors: { ...sendErrors }, resets };
+}
+
+function dnsState({ reason, evidence, repairs, problem }: DnsState): Partial<DnsDocument> {
+  return { reason, evidence: [...evidence], repairs, ...present("problem", problem) };
 }
 
 /** Returns where full tunnel stands. */
