@@ -18,6 +18,7 @@ import {
   isPlain,
   look,
   read,
+  removeDraft,
   saveCopy,
   watchFile,
   write,
@@ -110,6 +111,7 @@ export class ResolvConfDns implements SystemDns {
         });
       }
       const isTouched = change !== undefined && undoFile(change);
+      for (const path of [this.#path, this.#backup]) removeDraft(path);
       if (look(this.#backup).exists) Deno.removeSync(this.#backup);
       this.#journal.forget(`file:${this.#path}`);
       this.#change = undefined;

@@ -94,9 +94,19 @@ function writeInPlace(path: string, text: string): void {
   file.syncSync();
 }
 
+/** Returns where a file at `path` is written before it takes its place: always the same, so that the next one finds it. */
+export function draftOf(path: string): string {
+  return `${path}.fz-new`;
+}
+
+/** Removes what a process that was killed was about to put at `path`. */
+export function removeDraft(path: string): void {
+  quietly(() => Deno.removeSync(draftOf(path)));
+}
+
 /** Makes a new file by `make` and moves it over `path` at once. */
 function replace(path: string, make: (draft: string) => void): void {
-  const draft = `${path}.fz-${Deno.pid}`;
+  const draft = draftOf(path);
   quietly(() => Deno.removeSync(draft));
   try {
     make(draft);

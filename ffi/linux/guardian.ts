@@ -92,7 +92,8 @@ if [ -f "$LOCK" ] && command -v flock >/dev/null; then
   flock -w 1 9 || exit 0
   is_ours || exit 0
 fi
-draft=$FILE.fz-$$
+draft=$FILE.fz-new
+rm -f "$draft"
 case $TASK in
   record) resolvconf -d "$RECORD" ;;
   none) rm -f "$FILE" ;;

@@ -6,6 +6,7 @@
 import { fromBase64 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { Change } from "../../lib/host/journal.ts";
+import { draftOf, removeDraft } from "./file_change.ts";
 import { CRASH_HINT, hasMarker } from "./resolv_conf.ts";
 
 type FileChange = Extract<Change, { type: "file" }>;
@@ -69,12 +70,8 @@ function writeInPlace(path: string, content: Uint8Array): void {
 }
 
 function replace(path: string, make: (draft: string) => void): void {
-  const draft = `${path}.fz-${Deno.pid}`;
-  try {
-    Deno.removeSync(draft);
-  } catch {
-    // It is not there, as it should be.
-  }
+  const draft = draftOf(path);
+  removeDraft(path);
   make(draft);
   Deno.renameSync(draft, path);
 }
