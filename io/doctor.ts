@@ -32,6 +32,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
     privileges: isLinux ? (await import("../ffi/linux/privileges.ts")).readPrivileges() : undefined,
     dns,
     rpFilter: isLinux ? await rpFilters(question.tunName) : {},
+    release: isLinux ? Deno.osRelease() : undefined,
     bufferLimits: {
       receive: await readNumber("/proc/sys/net/core/rmem_max"),
       send: await readNumber("/proc/sys/net/core/wmem_max"),

@@ -6,13 +6,14 @@
 import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
+import { checksPortRules, hasPortRules } from "../../lib/host/port_rules.ts";
 import { planRoutes, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
 import { routeKey, type RouteStep, routeSteps, ruleKey } from "../../lib/host/route_steps.ts";
 import { Errno } from "../errno.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { configureDevice } from "./addresses.ts";
 import { type Edit, type NetlinkError, NetlinkRoute } from "./netlink/mod.ts";
-import { checksPortRules, hasPortRules, isReversePathStrict } from "./reverse_path.ts";
+import { isReversePathStrict } from "./reverse_path.ts";
 import {
   type OwnState,
   readOwnRules,

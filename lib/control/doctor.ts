@@ -5,6 +5,7 @@
 
 import type { FaultCode } from "../base/fault.ts";
 import { IpNetwork } from "../base/ip.ts";
+import { checksPortRules } from "../host/port_rules.ts";
 import { type Missing, missingPrivileges, type PrivilegeFacts } from "../host/privilege.ts";
 import type { DnsControl } from "./config.ts";
 import type { NetcheckFacts, RelayFacts } from "./netcheck.ts";
@@ -17,6 +18,8 @@ export interface DoctorFacts {
   readonly dns: DnsFacts | undefined;
   /** Kernel's reverse path filter by interface; 1 is strict. Includes "all". */
   readonly rpFilter: Readonly<Record<string, number>>;
+  /** Version of the kernel (uname(2)); undefined where it is not Linux. */
+  readonly release?: string | undefined;
   /** Limits of socket buffers in bytes. */
   readonly bufferLimits: { readonly receive: number | undefined; readonly send: number | undefined };
   /** Networks that lead to or are on other devices than ours. */
@@ -291,7 +294,7 @@ function udp({ udp }: DoctorFacts): Finding | undefined {
   };
 }
 
-function reversePath({ rpFilter }: DoctorFacts): Finding | undefined {
+function reversePath({ rpFilter, release }: DoctorFacts): Finding | undefined {
   const all = rpFilter["all"] ?? 0;
   // The kernel takes the stricter of both, and loose (2) is the higher number.
   const strict = Object.entries(rpFilter)
@@ -303,11 +306,17 @@ function reversePath({ rpFilter }: DoctorFacts): Finding | undefined {
   if (strict.length === 0) {
     return { check: "rp-filter", status: "ok", message: "no strict reverse path filter" };
   }
+  if (release !== undefined && checksPortRules(release)) {
+    const message = `the reverse path filter is strict on ${strict.join(", ")}, and is told of our sockets`;
+    return { check: "rp-filter", status: "ok", message };
+  }
   return {
     check: "rp-filter",
     status: "warning",
     message: `the reverse path filter is strict on ${strict.join(", ")}`,
-    detail: "While the Internet resource is on, the kernel may drop what gateways and relays send.",
+    detail:
+      "This kernel cannot be told of our sockets: while the Internet resource is on, it may drop what gateways " +
+      "and relays send.",
     fix: "sysctl -w net.ipv4.conf.all.rp_filter=2",
   };
 }

@@ -143,6 +143,14 @@ Deno.test("diagnose: warns of what only may do harm, and such a machine still ca
   }
 });
 
+Deno.test("diagnose: a strict filter is fine where the kernel can be told of our sockets", () => {
+  const rpFilter = { all: 1, eth0: 1 };
+  for (const release of ["6.12.5-amd64", "5.14.0-503.el9", "5.10.0-21-amd64", "5.10.158-2"]) {
+    const isOld = release === "5.10.0-21-amd64";
+    assert.equal(finding({ rpFilter, release }, "rp-filter").status, isOld ? "warning" : "ok", release);
+  }
+});
+
 Deno.test("diagnose: a loose filter on all interfaces beats a strict one on one", () => {
   assert.equal(finding({ rpFilter: { all: 2, eth0: 1 } }, "rp-filter").status, "ok");
 });
