@@ -70,7 +70,7 @@ class DarwinUdpSocket implements UdpSocket {
   readonly #wayOut: WayOut;
   readonly #remotes = new AddressCache();
   readonly #locals = new AddressCache();
-  #isBound = false;
+  #isKept = false;
   #isOpen = true;
 
   constructor(descriptor: number, local: SocketAddress, wayOut: WayOut) {
@@ -80,9 +80,9 @@ class DarwinUdpSocket implements UdpSocket {
     this.#wayOut = wayOut;
   }
 
-  /** Whether it is bound to the interface of the way out: here that does what a mark does elsewhere. */
+  /** Whether it is kept on the interface of the way out, or free for want of one: that does what a mark does elsewhere. */
   get marked(): boolean {
-    return this.#isBound;
+    return this.#isKept;
   }
 
   get family(): Family {
@@ -91,10 +91,9 @@ class DarwinUdpSocket implements UdpSocket {
 
   /** Binds it to the interface `index`; 0 frees it. */
   bindInterface(index: number): void {
-    const isDone = this.#family === 4
+    this.#isKept = this.#family === 4
       ? setOption(this.descriptor, LEVEL_IP, IP_BOUND_IF, index)
       : setOption(this.descriptor, LEVEL_IPV6, IPV6_BOUND_IF, index);
-    this.#isBound = isDone && index !== 0;
   }
 
   receive(handler: DatagramHandler): boolean {
