@@ -7,6 +7,7 @@ import {
   NetlinkRoute,
   type NextHop,
   type Route,
+  type RouteFilter,
   type Rule,
   type RuleSpec,
 } from "../../ffi/linux/netlink/mod.ts";
@@ -26,7 +27,9 @@ function ip(args: string): Entry[] {
   return JSON.parse(sh(`ip -N -j -d ${args}`) || "[]");
 }
 
-function onHost(body: (netlink: NetlinkRoute, eth0: Link, eth1: Link) => void): void {
+async function onHost(
+  body: (netlink: NetlinkRoute, eth0: Link, eth1: Link) => void | Promise<void>,
+): Promise<void> {
   assert.ok(isIsolated(), "run by deno task e2e");
   const before = sh("ip rule; ip -6 rule; ip route show table all; ip -6 route show table all | sort");
   sh(`ip link add eth0 type veth peer name peer0; ip link add eth1 type veth peer name peer1
@@ -35,7 +38,7 @@ function onHost(body: (netlink: NetlinkRoute, eth0: Link, eth1: Link) => void): 
     ip addr add 198.51.100.2/24 dev eth1; ip -6 addr add 2001:db8:2::2/64 dev eth1 nodad`);
   const netlink = NetlinkRoute.open();
   try {
-    body(netlink, netlink.link("eth0")!, netlink.link("eth1")!);
+    await body(netlink, netlink.link("eth0")!, netlink.link("eth1")!);
   } finally {
     netlink.close();
     sh("ip link del eth0; ip link del eth1; ip route flush table 77; ip -6 route flush table 77");
@@ -50,6 +53,12 @@ function onHost(body: (netlink: NetlinkRoute, eth0: Link, eth1: Link) => void): 
     sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0");
   }
   assert.equal(sh("ip rule; ip -6 rule; ip route show table all; ip -6 route show table all | sort"), before);
+}
+
+/** Does `script` again and again, until it is asked to end; then it ends between two times. */
+function churning(script: string): Deno.ChildProcess {
+  const loop = `trap 'isOver=yes' TERM; until [ -n "$isOver" ]; do ${script}; done`;
+  return new Deno.Command("sh", { args: ["-c", loop] }).spawn();
 }
 
 /** What is undefined, false or nothing is as good as not there. */
@@ -279,6 +288,47 @@ Deno.test("NetlinkRoute: lists links, addresses, routes and rules of every shape
     assertSame(netlink);
   }));
 
+Deno.test("NetlinkRoute.routes: lists the same where the kernel does not choose", () =>
+  onHost((netlink, { index }) => {
+    sh(`ip route add 10.1.0.0/16 dev eth0 table 77; ip -6 route add 2001:db8:9::/48 dev eth0 table 539098368
+      ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8:1::1`);
+    using old = NetlinkRoute.open({ isStrict: false });
+    const filters = [{}, { table: 77 }, { table: 0x2021fd00 }, { table: 254, prefix: 0 }, { family: 6 }, {
+      table: 5,
+    }];
+    const counts = filters.map((filter) => {
+      const found = netlink.routes(filter as RouteFilter);
+      assert.deepEqual(old.routes(filter as RouteFilter), found);
+      return found.length;
+    });
+    assert.deepEqual(counts.slice(1, 4), [1, 1, 2]);
+    assert.equal(counts[5], 0);
+    assert.equal(netlink.routes({ table: 77 })[0]!.index, index);
+    assertSame(old);
+  }));
+
+Deno.test("NetlinkRoute.links, addresses: are whole while others come and go", () =>
+  onHost(async (netlink) => {
+    const names = Array.from({ length: 100 }, (_, n) => `many${n}`);
+    const added = names.map((name, n) =>
+      `link add ${name} type veth peer name other${n}\naddr add 10.77.${n}.1/24 dev ${name}`
+    );
+    sh(`printf '${added.join("\\n")}\\n' | ip -batch -`);
+    const churn = churning("ip link add brief0 type veth peer name brief1; ip link del brief0");
+    try {
+      for (let round = 0; round < 40; round++) {
+        const links = netlink.links().map(({ name }) => name).filter((name) => name.startsWith("many"));
+        assert.deepEqual(links.sort(), names.toSorted());
+        const addresses = netlink.addresses().filter(({ address }) => String(address).startsWith("10.77."));
+        assert.equal(addresses.length, names.length);
+      }
+    } finally {
+      churn.kill("SIGTERM");
+      await churn.status;
+      sh(`${names.map((name) => `ip link del ${name}`).join("; ")}`);
+    }
+  }));
+
 Deno.test("NetlinkRoute.addRoute, removeRoute: ip shows what was added, until it is removed", () =>
   onHost((netlink, { index }) => {
     const shown = () => [4, 6].map((family) => sh(`ip -d -${family} route show table 77`)).join("").trim();
@@ -468,7 +518,7 @@ Deno.test("NetlinkRoute: with IPv6 turned off, refuses its addresses and goes on
   }));
 
 Deno.test("NetlinkRoute.routes: returns 20000 routes whole, while others come and go", () =>
-  onHost((netlink, { index }) => {
+  onHost(async (netlink, { index }) => {
     const destinations = Array.from({ length: 20_000 }, (_, n) => IpAddress.from("10.0.0.0").plus(n * 256));
     const edits = destinations.map((address): Edit => ({
       type: "add-route",
@@ -481,19 +531,15 @@ Deno.test("NetlinkRoute.routes: returns 20000 routes whole, while others come an
     assert.equal(sh("ip route show table 77 | wc -l").trim(), "20000");
     assert.equal(netlink.routes({ table: 78 }).length, 0);
     assert.ok(netlink.routes({ table: MainTable.main }).length < 20);
-    const churn = new Deno.Command("sh", {
-      args: [
-        "-c",
-        `while :; do for n in 1 2 3 4 5 6 7 8; do
-          ip route replace 11.0.$n.0/24 dev eth0 table 77; ip route del 11.0.$n.0/24 dev eth0 table 77; done; done`,
-      ],
-      stderr: "null",
-    }).spawn();
+    const churn = churning(
+      "ip route replace 11.0.0.0/24 dev eth0 table 77; ip route del 11.0.0.0/24 dev eth0 table 77",
+    );
     try {
       for (let round = 0; round < 10; round++) {
         assert.deepEqual(listed().filter((text) => text.startsWith("10.")), expected);
       }
     } finally {
-      churn.kill("SIGKILL");
+      churn.kill("SIGTERM");
+      await churn.status;
     }
   }));

@@ -29,12 +29,12 @@ export class NetlinkSocket {
   #descriptor: number;
   #sequence = 0;
 
-  /** Throws a Fault ("unexpected") if there is none to be had. */
-  constructor() {
+  /** `isStrict`: whether to ask for that, default true. Throws a Fault ("unexpected") if there is none to be had. */
+  constructor({ isStrict = true }: { readonly isStrict?: boolean } = {}) {
     this.#descriptor = openNetlink(0);
     setOption(this.#descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
     setOption(this.#descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-    this.isStrict = setOption(this.#descriptor, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    this.isStrict = isStrict && setOption(this.#descriptor, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     setOption(this.#descriptor, SOL_SOCKET, SO_RCVBUF, RECEIVE_QUEUE);
   }
 
