@@ -103,6 +103,10 @@ export class ClientHost {
     const dns = platform.createSystemDns({ ...parts, control, isSentinel: isSentinelAddress });
     platform.checkTun();
     const tun = openTun(platform, tunName, mtu);
+    // macOS numbers its devices itself.
+    if (tun.name !== tunName && !tunName.includes("%")) {
+      log.info("the device has another name", { device: tun.name });
+    }
     try {
       const network = platform.createHostNetwork({
         ...parts,
