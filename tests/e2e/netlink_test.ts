@@ -41,7 +41,9 @@ async function onHost(
     await body(netlink, netlink.link("eth0")!, netlink.link("eth1")!);
   } finally {
     netlink.close();
-    sh("ip link del eth0; ip link del eth1; ip route flush table 77; ip -6 route flush table 77");
+    sh(
+      "ip link del eth0; ip link del eth1; for family in 4 6; do ip -$family route flush table 77 2>/dev/null || :; done",
+    );
     for (const family of [4, 6]) {
       for (const { priority } of ip(`-${family} rule`)) {
         if (Number(priority) > 0 && Number(priority) < 32766) {
