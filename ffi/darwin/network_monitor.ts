@@ -26,10 +26,10 @@ class RouteMonitor implements NetworkMonitor, Pollable {
   constructor(descriptor: number, onChange: () => void) {
     this.descriptor = descriptor;
     this.#onChange = onChange;
+    this.#poller.add(this);
   }
 
   async run(): Promise<void> {
-    this.#poller.add(this);
     while (this.#isOpen) {
       await this.#poller.wait(undefined);
       if (this.#isOpen && this.#drain()) this.#onChange();
