@@ -20,7 +20,7 @@ export const MAX_REPAIRS = 5;
 /** How long a repair counts. */
 export const REPAIR_WINDOW: Duration = minutes(10);
 /** How long after the last repair the next may be, by how many there were. */
-const DISTANCES: readonly Duration[] = [0, seconds(1), seconds(3), seconds(10), seconds(30)];
+const DISTANCES: readonly Duration[] = [0, seconds(0.5), seconds(1), seconds(2), seconds(5)];
 
 export class DnsRepair {
   /** Of the last `REPAIR_WINDOW`. */

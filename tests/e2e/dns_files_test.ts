@@ -1,0 +1,245 @@
+/** DNS by /etc/resolv.conf, whatever that is: the file before and after, and names at every moment between. */
+
+import assert from "node:assert/strict";
+import type { Host } from "../../io/lab/host.ts";
+import { fz } from "./support/fz.ts";
+import { NameLoop } from "./support/name_loop.ts";
+import type { Network, Role } from "./support/network.ts";
+import { eventually, onNetwork } from "./support/on_network.ts";
+
+const PUBLIC_NAME = "www.public.test";
+
+Deno.test(
+  "fz run: puts /etc/resolv.conf back as it was, and names are found all the time",
+  onNetwork({ underlay: "dual", searchDomain: "site.test" }, async (network, check) => {
+    const host = network.client;
+    const resolver = network.uplink("public").v4!;
+    const text = `# mine\nsearch corp.test lan.test\nnameserver ${resolver}\noptions ndots:2 timeout:3\n`;
+
+    await check(
+      "a regular file: bytes, inode, mode and owner; its search list and options hold meanwhile",
+      async () => {
+        await host.writeFile("/etc/resolv.conf", text, 0o640);
+        await host.must(["chown", "0:0", "/etc/resolv.conf"]);
+        await unchanged(host, async () => {
+          const names = new NameLoop(host, PUBLIC_NAME);
+          const client = await network.startClient();
+          const ours = await host.readFile("/etc/resolv.conf");
+          assert.match(ours, /^nameserver 100\.100\.111\.\d+$/m);
+          assert.match(ours, /^search site\.test corp\.test lan\.test$/m);
+          assert.match(ours, /^options ndots:2 timeout:3$/m);
+          assert.match(await network.curl("http://web.site.test/"), /hello/);
+          // By the search domain, which old settings do not know.
+          assert.match(await host.must(["getent", "hosts", "web"]), /web\.site\.test/);
+          await names.foundAgain();
+          await stop(client);
+          await names.stop();
+        });
+      },
+    );
+
+    await check("a file that nobody may write", async () => {
+      await host.writeFile("/etc/resolv.conf", text, 0o444);
+      await unchanged(host, async () => {
+        const client = await network.startClient();
+        assert.match(await network.curl("http://web.site.test/"), /hello/);
+        await stop(client);
+      });
+    });
+
+    await check("a symbolic link: replaced itself, and its owner may go on writing", async () => {
+      await host.writeFile("/run/manager/resolv.conf", text);
+      await host.must(["ln", "-sf", "../run/manager/resolv.conf", "/etc/resolv.conf"]);
+      await unchanged(host, async () => {
+        const names = new NameLoop(host, PUBLIC_NAME);
+        const client = await network.startClient();
+        assert.equal((await host.run(["test", "-L", "/etc/resolv.conf"])).code, 1);
+        const other = network.uplink("public").v6!;
+        await host.writeFile("/run/manager/resolv.conf.new", text.replace(resolver, other));
+        await host.must(["mv", "/run/manager/resolv.conf.new", "/run/manager/resolv.conf"]);
+        await eventually(async () => assert.deepEqual((await dnsStatus(network)).systemResolvers, [other]));
+        await eventually(async () =>
+          assert.match(await host.readFile("/etc/resolv.conf"), /nameserver fd00:/)
+        );
+        await names.foundAgain();
+        await host.writeFile("/run/manager/resolv.conf.new", text);
+        await host.must(["mv", "/run/manager/resolv.conf.new", "/run/manager/resolv.conf"]);
+        await stop(client);
+        await names.stop();
+      });
+    });
+
+    await check("a bind mount, as container engines make it", async () => {
+      await host.must(["rm", "/etc/resolv.conf"]);
+      await host.writeFile("/etc/resolv.conf", "");
+      await host.writeFile("/run/bound.conf", text);
+      await host.must(["mount", "--bind", "/run/bound.conf", "/etc/resolv.conf"]);
+      await unchanged(host, async () => {
+        const names = new NameLoop(host, PUBLIC_NAME);
+        const outlook = await fz(network, "dns", "status", "--json");
+        const [{ control, evidence }] = outlook.lines as [{ control: string; evidence: string[] }];
+        assert.equal(control, "etc-resolv-conf");
+        assert.match(evidence[0]!, /mounted/);
+        const client = await network.startClient();
+        assert.match(await host.readFile("/run/bound.conf"), /100\.100\.111\./);
+        assert.match(await network.curl("http://web.site.test/"), /hello/);
+        await stop(client);
+        await names.stop();
+      });
+      await host.must(["umount", "/etc/resolv.conf"]);
+    });
+
+    await check("killed with -9 and started again: the same file at the end", async () => {
+      await host.writeFile("/etc/resolv.conf", text);
+      await unchanged(host, async () => {
+        for (let round = 0; round < 2; round++) {
+          const client = await network.startClient();
+          client.process.kill("SIGKILL");
+          await client.process.outcome;
+        }
+        await stop(await network.startClient());
+      });
+    });
+
+    await check("a read-only file: found before anything is changed, and said", async () => {
+      await host.writeFile("/run/bound.conf", text);
+      await host.must(["mount", "--bind", "/run/bound.conf", "/etc/resolv.conf"]);
+      await host.must(["mount", "-o", "remount,ro,bind", "/etc/resolv.conf"]);
+      await unchanged(host, async () => {
+        const env = network.clientEnv();
+        const forced = await network.fz(["run", "--dns-control", "etc-resolv-conf"], env);
+        assert.equal(forced.code, 8, forced.stderr);
+        assert.match(forced.stderr, /Cannot write \/etc\/resolv\.conf.*read-only/);
+        const outlook = await fz(network, "dns", "status");
+        assert.match(outlook.stdout, /Names would come by\s+nothing/);
+        assert.match(outlook.stdout, /cannot be written, not even by root/);
+      });
+      await host.must(["umount", "/etc/resolv.conf"]);
+    });
+
+    await check("ways of other systems, and of services that are not here, are refused at once", async () => {
+      for (const [control, code] of [["scutil", 2], ["nrpt", 2], ["resolvconf", 8]] as const) {
+        const outcome = await network.fz(["run", "--dns-control", control], network.clientEnv());
+        assert.equal(outcome.code, code, outcome.stderr);
+      }
+      assert.doesNotMatch(await host.must(["ip", "link"]), /fz0/);
+    });
+  }),
+);
+
+Deno.test(
+  "fz run: makes /etc/resolv.conf where there is none, and removes it",
+  onNetwork({ underlay: "ipv4", dns: ["198.18.250.1"] }, async (network) => {
+    const host = network.client;
+    await host.must(["rm", "/etc/resolv.conf"]);
+    const client = await network.startClient();
+    assert.match(await network.curl("http://web.site.test/"), /hello/);
+    await stop(client);
+    assert.notEqual((await host.run(["test", "-e", "/etc/resolv.conf"])).code, 0);
+    assert.equal((await host.must(["sh", "-c", "ls -a /etc | grep resolv.conf || true"])).trim(), "");
+  }),
+);
+
+Deno.test(
+  "fz run: sets DNS again when it is overwritten, tells of it, and ends a fight",
+  onNetwork({ underlay: "dual" }, async (network, check) => {
+    const host = network.client;
+    const theirs = `nameserver ${network.uplink("public").v4!}\nsearch dhcp.test\n`;
+    const client = await network.startClient();
+    const rewrite = `printf '%s' "$1" >/etc/resolv.conf.dhcp && mv /etc/resolv.conf.dhcp /etc/resolv.conf`;
+
+    await check("once: mended, with their resolver and search list", async () => {
+      const names = new NameLoop(host, PUBLIC_NAME);
+      await host.must(["sh", "-c", rewrite, "dhcp", theirs]);
+      await client.events.waitFor("dns-repaired");
+      assert.match(await host.readFile("/etc/resolv.conf"), /^search dhcp\.test$/m);
+      assert.match(await network.curl("http://web.site.test/"), /hello/);
+      const { repairs, problem } = await dnsStatus(network);
+      assert.equal(repairs, 1);
+      assert.equal(problem, undefined);
+      const { stdout } = await fz(network, "dns", "status");
+      assert.match(stdout, /Because\s+it was asked for by dns-control, and fits/);
+      assert.match(stdout, /Set again\s+1 times/);
+      await names.stop();
+    });
+
+    await check("over and over: given up, and said by status, doctor and events", async () => {
+      const fighter = host.spawn(["sh", "-c", `while :; do ${rewrite}; sleep 0.2; done`, "dhcp", theirs]);
+      const { reason } = await client.events.waitFor("dns-problem", { timeoutMs: 40_000 });
+      assert.match(reason, /Another program keeps changing/);
+      assert.equal((await dnsStatus(network)).repairs, 5);
+      const doctor = await fz(network, "doctor");
+      assert.match(doctor.stdout, /problem\s+names do not reach the session/);
+      await fighter.stop();
+      // Names of the others are found as they want it.
+      assert.match(await host.must(["getent", "hosts", PUBLIC_NAME]), /www/);
+    });
+
+    await check("at the end it is theirs", async () => {
+      await stop(client);
+      assert.equal(await host.readFile("/etc/resolv.conf"), theirs);
+    });
+  }),
+);
+
+Deno.test(
+  "fz run: asks a link-local resolver on its link",
+  onNetwork({ underlay: "dual" }, async (network) => {
+    const host = network.client;
+    const { name } = network.uplink("client");
+    const router = network.host("internet");
+    const via = (await host.must(["ip", "-6", "route", "show", "default"])).split(" ")[2]!;
+    const found = await router.must(["ip", "-o", "-6", "addr", "show", "to", via]);
+    const device = found.trim().split(/\s+/)[1]!.replace(/@.*/, "");
+    await router.must(["ip", "addr", "add", "fe80::53/64", "dev", device]);
+    const dnsmasq = router.spawn([
+      ...[
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+      ],
+      ...["--group=root", "--pid-file=", "--log-facility=-", "--bind-dynamic", `--interface=${device}`],
+      "--host-record=scoped.test,198.18.99.99",
+    ]);
+    await dnsmasq.waitFor(/started/);
+    await host.writeFile("/etc/resolv.conf", `nameserver fe80::53%${name}\n`);
+    await unchanged(host, async () => {
+      const client = await network.startClient();
+      assert.deepEqual((await dnsStatus(network)).systemResolvers, [`fe80::53%${name}`]);
+      assert.match(await host.must(["getent", "ahostsv4", "scoped.test"]), /198\.18\.99\.99/);
+      assert.match(await host.must(["dig", "+tcp", "+short", "scoped.test"]), /198\.18\.99\.99/);
+      await stop(client);
+    });
+  }),
+);
+
+interface DnsStatus {
+  readonly systemResolvers: string[];
+  readonly repairs: number;
+  readonly problem?: string;
+}
+
+async function dnsStatus(network: Network): Promise<DnsStatus> {
+  const { lines, stderr } = await fz(network, "dns", "status", "--json");
+  assert.equal(lines.length, 1, stderr);
+  return lines[0] as unknown as DnsStatus;
+}
+
+async function stop(client: Role): Promise<void> {
+  client.process.kill("SIGTERM");
+  const { code, stderr } = await client.process.outcome;
+  assert.equal(code, 0, stderr);
+}
+
+/** Fails if `body` leaves /etc/resolv.conf, what it leads to, or a file beside it other than they were. */
+async function unchanged(host: Host, body: () => Promise<void>): Promise<void> {
+  const look =
+    "ls -a /etc | grep resolv.conf; stat -c '%n %F %a %u %g' /etc/resolv.conf; readlink /etc/resolv.conf; " +
+    "cat /etc/resolv.conf; [ -L /etc/resolv.conf ] || stat -c %i /etc/resolv.conf";
+  const before = await host.must(["sh", "-c", look]);
+  await body();
+  assert.equal(await host.must(["sh", "-c", look]), before);
+}
