@@ -2,6 +2,7 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { SystemDns, SystemDnsOptions } from "../platform.ts";
+import { NetworkManagerDns } from "./dns_network_manager.ts";
 import { ResolvconfDns } from "./dns_resolvconf.ts";
 import { ResolvedDns } from "./dns_resolved.ts";
 import { ResolvConfDns } from "./dns_resolv_conf.ts";
@@ -11,6 +12,8 @@ export function createSystemDns(options: SystemDnsOptions): SystemDns {
   switch (options.control) {
     case "systemd-resolved":
       return new ResolvedDns(options);
+    case "network-manager":
+      return new NetworkManagerDns(options);
     case "resolvconf":
       return new ResolvconfDns(options);
     case "scutil":

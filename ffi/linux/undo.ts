@@ -3,6 +3,8 @@
 import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
 import { undoResolvconf } from "./dns_resolvconf.ts";
+import { undoNetworkManager } from "./dns_network_manager.ts";
+import { undoResolved } from "./dns_resolved.ts";
 import { createHostNetwork } from "./host_network.ts";
 import { undoSysctl } from "./sysctl.ts";
 import { undoFile } from "./undo_file.ts";
@@ -22,9 +24,9 @@ export async function undoChange(change: Change, log: Log): Promise<boolean> {
     case "sysctl":
       return undoSysctl(change);
     case "resolved":
+      return await undoResolved(change);
     case "network-manager":
-      // They ended with the device.
-      return false;
+      return await undoNetworkManager(change);
     case "scutil":
     case "nrpt":
     case "route":

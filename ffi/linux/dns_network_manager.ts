@@ -1,0 +1,298 @@
+/**
+ * DNS by NetworkManager where that writes /etc/resolv.conf itself (NetworkManager D-Bus API): our resolvers become those
+ * of the TUN device, which NetworkManager knows as one that somebody else set up. They end with the device, so a killed
+ * process leaves nothing behind.
+ */
+
+import { Fault } from "../../lib/base/fault.ts";
+import type { IpAddress } from "../../lib/base/ip.ts";
+import type { Log } from "../../lib/base/log.ts";
+import { err, ok, type Result } from "../../lib/base/result.ts";
+import { type Change, type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
+import type { DBusValue } from "../../lib/wire/dbus/value.ts";
+import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
+import type { Bus, BusError } from "./dbus/bus.ts";
+import { isRefusal } from "./dbus/polkit.ts";
+import { getProperty, UNEXPECTED, withBus } from "./dbus/properties.ts";
+import { watchService } from "./dbus/watch.ts";
+import { NetlinkRoute } from "./netlink/mod.ts";
+import {
+  type NmConfiguration,
+  type NmSettings,
+  readConfiguration,
+  readSettings,
+  withDns,
+  withoutDns,
+} from "./network_manager_settings.ts";
+
+const SERVICE = "org.freedesktop.NetworkManager";
+const MANAGER = {
+  destination: SERVICE,
+  path: "/org/freedesktop/NetworkManager",
+  interface: SERVICE,
+} as const;
+const DNS_MANAGER = {
+  destination: SERVICE,
+  path: "/org/freedesktop/NetworkManager/DnsManager",
+  interface: `${SERVICE}.DnsManager`,
+} as const;
+const PERMISSION = `${SERVICE}.network-control`;
+
+/** NetworkManager learns of a device and its addresses from the kernel when we do, and writes files after it answered. */
+const ATTEMPTS = 50;
+const ATTEMPT_MS = 100;
+/** NMManagerReloadFlags: write /etc/resolv.conf anew. */
+const RELOAD_DNS_RC = 2;
+/** Unable to use the resolvers of a device that it did not set up itself. */
+const BROKEN_VERSION = /^1\.26\.[0-5](?:\D|$)/;
+
+export class NetworkManagerDns implements SystemDns {
+  readonly control = "network-manager";
+  readonly #device: string;
+  readonly #isSentinel: (address: IpAddress) => boolean;
+  readonly #journal: Journal;
+  readonly #log: Log;
+  readonly #resolvConf: string;
+  #sentinels: readonly IpAddress[] = [];
+  /** What was applied before us. */
+  #former: NmSettings | undefined;
+
+  constructor({ device, isSentinel, journal, log, resolvConfPath }: SystemDnsOptions) {
+    this.#device = device;
+    this.#isSentinel = isSentinel;
+    this.#journal = journal ?? NO_JOURNAL;
+    this.#log = log;
+    this.#resolvConf = resolvConfPath ?? "/etc/resolv.conf";
+  }
+
+  async check(): Promise<void> {
+    const outcome = await withBus(async (bus) => {
+      const version = await getProperty(bus, MANAGER, "Version");
+      if (!version.ok) return version;
+      const permissions = await bus.call({ ...MANAGER, member: "GetPermissions" });
+      if (!permissions.ok) return permissions;
+      const mode = await getProperty(bus, DNS_MANAGER, "Mode");
+      const rcManager = await getProperty(bus, DNS_MANAGER, "RcManager");
+      return ok({
+        version: String(version.value),
+        permissions: permissions.value[0],
+        isIdle: (mode.ok && mode.value === "none") || (rcManager.ok && rcManager.value === "unmanaged"),
+      });
+    });
+    if (!outcome.ok) throw faultOf(outcome.reason);
+    const { version, permissions, isIdle } = outcome.value;
+    if (permissions instanceof Map && permissions.get(PERMISSION) !== "yes") throw refusal();
+    if (BROKEN_VERSION.test(version)) {
+      throw new Fault(
+        "dns",
+        `Cannot set DNS by NetworkManager "${version}": it does not heed other programs' devices`,
+        {
+          next: "Update NetworkManager, or choose another way with --dns-control etc-resolv-conf.",
+        },
+      );
+    }
+    if (isIdle) {
+      throw new Fault("dns", "Cannot set DNS by NetworkManager: it is told to leave DNS alone", {
+        next:
+          `Remove "dns=none" and "rc-manager=unmanaged" from its configuration, or choose another way with ` +
+          "--dns-control etc-resolv-conf.",
+      });
+    }
+  }
+
+  async upstreams(): Promise<Resolver[]> {
+    const found = new Map<string, Resolver>();
+    for (const { device, nameservers } of await this.#others()) {
+      for (const { address, zone } of nameservers) {
+        if (this.#isSentinel(address)) continue;
+        const isScoped = address.family === 6 && address.isLinkLocal;
+        const scopeId = isScoped ? linkIndex(zone ?? device) : undefined;
+        if (isScoped && scopeId === undefined) continue;
+        found.set(`${address}%${scopeId ?? ""}`, { address, ...(scopeId === undefined ? {} : { scopeId }) });
+      }
+    }
+    return [...found.values()];
+  }
+
+  async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
+    if (sentinels.length === 0) return void await this.undo();
+    const domains = (await this.#others()).flatMap((entry) => entry.domains);
+    const searchDomains = [...new Set([...(searchDomain === undefined ? [] : [searchDomain]), ...domains])];
+    this.#journal.note({ id: "network-manager", type: "network-manager", device: this.#device });
+    this.#sentinels = sentinels;
+    const outcome = await withBus(async (bus) => {
+      const done = await reapply(bus, this.#device, (applied) => {
+        this.#former ??= applied;
+        return withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) });
+      });
+      if (!done.ok) return done;
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (await this.#isKnown(bus)) {
+          if (await this.#isWritten(bus)) return ok(undefined);
+          // It writes the file when something changed for it, which an overwritten file is not.
+          if (attempt % 10 === 9) {
+            await bus.call({ ...MANAGER, member: "Reload", signature: "u", body: [RELOAD_DNS_RC] });
+          }
+        }
+        await sleep();
+      }
+      return err({ name: UNEXPECTED.name, message: "it took our resolvers, and does not use them" });
+    });
+    if (outcome.ok) return;
+    await this.undo().catch((error) => this.#log.debug("cannot undo", { error }));
+    throw faultOf(outcome.reason);
+  }
+
+  /** NetworkManager keeps no answers; what it may run for that, dnsmasq, starts over with new resolvers. */
+  async flush(): Promise<void> {}
+
+  async isInForce(): Promise<boolean> {
+    if (this.#sentinels.length === 0) return true;
+    const outcome = await withBus(async (bus) => {
+      const version = await getProperty(bus, MANAGER, "Version");
+      // While it is away nothing can be repaired either.
+      if (!version.ok) return version;
+      return ok(await this.#isKnown(bus) && await this.#isWritten(bus));
+    });
+    return !outcome.ok || outcome.value;
+  }
+
+  watch(onChange: () => void): { close(): void } {
+    const rule = `type='signal',sender='${SERVICE}',path='${DNS_MANAGER.path}',member='PropertiesChanged'`;
+    return watchService(SERVICE, [rule], onChange);
+  }
+
+  async undo(): Promise<boolean> {
+    if (this.#sentinels.length === 0) return false;
+    this.#sentinels = [];
+    const former = this.#former;
+    this.#former = undefined;
+    const isUndone = await restore(this.#device, (applied) => former ?? withoutDns(applied));
+    this.#journal.forget("network-manager");
+    return isUndone;
+  }
+
+  /** What NetworkManager knows of other devices; empty where it cannot be read. */
+  async #others(): Promise<NmConfiguration[]> {
+    const outcome = await withBus((bus) => getProperty(bus, DNS_MANAGER, "Configuration"));
+    return outcome.ok ? readConfiguration(outcome.value).filter(({ device }) => device !== this.#device) : [];
+  }
+
+  /** Returns whether NetworkManager has our resolvers for our device. */
+  async #isKnown(bus: Bus): Promise<boolean> {
+    const read = await getProperty(bus, DNS_MANAGER, "Configuration");
+    const known = (read.ok ? readConfiguration(read.value) : [])
+      .filter(({ device }) => device === this.#device)
+      .flatMap(({ nameservers }) => nameservers.map(({ address }) => String(address)));
+    // A family without an address in the tunnel has none.
+    return this.#sentinels.some((address) => known.includes(String(address)));
+  }
+
+  /** Returns whether /etc/resolv.conf has our resolvers first, where NetworkManager is who writes them there. */
+  async #isWritten(bus: Bus): Promise<boolean> {
+    const mode = await getProperty(bus, DNS_MANAGER, "Mode");
+    if (mode.ok && mode.value !== "default") return true;
+    const text = await Deno.readTextFile(this.#resolvConf).catch(() => "");
+    const first = /^nameserver[ \t]+(\S+)/m.exec(text)?.[1];
+    return this.#sentinels.some((address) => String(address) === first);
+  }
+}
+
+/** Takes back what a killed process set, if its device is still there. Returns whether there was anything. */
+export async function undoNetworkManager(
+  { device }: Extract<Change, { type: "network-manager" }>,
+): Promise<boolean> {
+  return await restore(device, withoutDns);
+}
+
+async function restore(device: string, change: (applied: NmSettings) => NmSettings): Promise<boolean> {
+  if (linkIndex(device) === undefined) return false;
+  const outcome = await withBus((bus) => reapply(bus, device, change, 1));
+  if (outcome.ok) return true;
+  if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);
+  // It is away, and what it knows of the device ends with that.
+  return false;
+}
+
+/** Applies what `change` makes of what is applied to `device`; waits for NetworkManager to know the device. */
+async function reapply(
+  bus: Bus,
+  device: string,
+  change: (applied: NmSettings) => NmSettings,
+  attempts = ATTEMPTS,
+): Promise<Result<unknown, BusError>> {
+  let failure: BusError = UNEXPECTED;
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    if (attempt > 0) await sleep();
+    const object = await bus.call({
+      ...{ ...MANAGER, member: "GetDeviceByIpIface" },
+      ...{ signature: "s", body: [device] },
+    });
+    if (!object.ok) {
+      failure = object.reason;
+      if (failure.name === `${SERVICE}.UnknownDevice`) continue;
+      return object;
+    }
+    const target = {
+      destination: SERVICE,
+      path: String(object.value[0]),
+      interface: `${SERVICE}.Device`,
+    };
+    const applied = await bus.call({ ...target, member: "GetAppliedConnection", signature: "u", body: [0] });
+    if (!applied.ok) {
+      failure = applied.reason;
+      if (isRefusal(failure)) return applied;
+      continue;
+    }
+    const [settings, version] = applied.value;
+    const read = readSettings(settings);
+    if (read === undefined || typeof version !== "bigint") return err(UNEXPECTED);
+    const done = await bus.call({
+      ...{ ...target, member: "Reapply", signature: "a{sa{sv}}tu" },
+      body: [change(read) as unknown as DBusValue, version, 0],
+    });
+    if (done.ok) return done;
+    failure = done.reason;
+    // Somebody changed it in between: look again.
+    if (failure.name !== `${SERVICE}.Device.VersionIdMismatch`) return done;
+  }
+  return err(failure);
+}
+
+function linkIndex(device: string): number | undefined {
+  using network = NetlinkRoute.open();
+  return network.link(device)?.index;
+}
+
+function addressesOf(device: string): { address: IpAddress; prefix: number }[] {
+  using network = NetlinkRoute.open();
+  const index = network.link(device)?.index;
+  return network.addresses().filter((one) => one.index === index)
+    .map(({ address, prefix }) => ({ address, prefix }));
+}
+
+function sleep(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ATTEMPT_MS));
+}
+
+function refusal(): Fault {
+  return new Fault("privilege", `Cannot set DNS by NetworkManager: polkit does not permit "${PERMISSION}"`, {
+    next: `Run as root; or have root permit the action "${PERMISSION}" to this user by a rule in ` +
+      "/etc/polkit-1/rules.d (see polkit(8)); or leave DNS alone with --dns-control disabled.",
+  });
+}
+
+function faultOf(reason: BusError): Fault {
+  if (isRefusal(reason)) return refusal();
+  if (reason.name === `${SERVICE}.Device.NotActive` || reason.name === `${SERVICE}.UnknownDevice`) {
+    return new Fault("dns", "Cannot set DNS by NetworkManager: it does not manage our device", {
+      next: 'Take the device out of "unmanaged-devices" in its configuration, or choose another way with ' +
+        "--dns-control etc-resolv-conf.",
+    });
+  }
+  return new Fault("dns", `Cannot set DNS by NetworkManager: ${reason.message || reason.name}`, {
+    next:
+      "See `systemctl status NetworkManager`, or choose another way with --dns-control etc-resolv-conf or " +
+      "--dns-control disabled.",
+  });
+}
