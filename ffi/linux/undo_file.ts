@@ -50,7 +50,8 @@ function isOurs(live: string, content: Uint8Array | undefined): boolean {
   if (content === undefined) return false;
   const original = new TextDecoder().decode(content);
   if (live === "") return original !== "";
-  return live.length > original.length && live.startsWith(original) && live.includes(CRASH_HINT);
+  if (live.length <= original.length || !live.startsWith(original)) return false;
+  return live.includes(CRASH_HINT) || /^\n+$/.test(live.slice(original.length));
 }
 
 function readText(path: string): string | undefined {
@@ -62,12 +63,17 @@ function readText(path: string): string | undefined {
   }
 }
 
+/** Who reads meanwhile finds ours or the original: lines without meaning go up to the end of what was longer. */
 function writeInPlace(path: string, content: Uint8Array): void {
   using file = Deno.openSync(path, { write: true });
-  writeAll(file, content);
+  const padded = new Uint8Array(Math.max(content.length, file.statSync().size)).fill(NEWLINE);
+  padded.set(content);
+  writeAll(file, padded);
   file.truncateSync(content.length);
   file.syncSync();
 }
+
+const NEWLINE = 0x0a;
 
 function replace(path: string, make: (draft: string) => void): void {
   const draft = draftOf(path);

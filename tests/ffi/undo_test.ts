@@ -70,7 +70,7 @@ Deno.test("undoChange: leaves what somebody else wrote since then, and finishes 
       assert.equal(await undoChange(change, silentLog), false);
       assert.equal(Deno.readTextFileSync(path), theirs);
     }
-    for (const torn of ["", OURS.slice(0, -20), `${OURS}${ORIGINAL}`]) {
+    for (const torn of ["", `${ORIGINAL}\n\n\n`, OURS.slice(0, -20), `${OURS}${ORIGINAL}`]) {
       Deno.writeTextFileSync(path, torn);
       assert.equal(await undoChange(change, silentLog), true);
       assert.equal(Deno.readTextFileSync(path), ORIGINAL);
