@@ -128,13 +128,25 @@ function decodeRoute(message: Uint8Array): RouteEntry | undefined {
   const prefix = prefixOf(flags, netmask, address);
   if (prefix === undefined) return undefined;
   const gateway = readSockaddr(gatewayBytes);
+  const index = view.getUint16(4, true);
   return {
     destination: new IpNetwork(address, prefix),
     gateway: gateway?.type === "ip" && (flags & RouteFlag.gateway) !== 0 ? gateway.address : undefined,
-    gatewayBytes: gatewayBytes.slice(),
-    index: view.getUint16(4, true),
+    gatewayBytes: withScope(gatewayBytes, index),
+    index,
     flags,
   };
+}
+
+/**
+ * Returns the next hop to be said back: as it came, for the kernel knows its own form, and never without an interface
+ * where it needs one.
+ */
+function withScope(gateway: Uint8Array, index: number): Uint8Array {
+  const read = readSockaddr(gateway);
+  const isComplete = read?.type !== "ip" || read.address.family === 4 || !read.address.isLinkLocal ||
+    read.scopeId !== 0;
+  return isComplete ? gateway.slice() : sockaddrOf(read.address, 0, index);
 }
 
 function prefixOf(flags: number, netmask: Uint8Array | undefined, address: IpAddress): number | undefined {

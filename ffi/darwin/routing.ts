@@ -33,12 +33,12 @@ export interface WantedRoute {
 export function planRoutes(wishes: RouteWishes, table: readonly RouteEntry[], device: number): WantedRoute[] {
   const { families, excluded, bypass } = wishes;
   const tunnel = wishes.routes
-    .filter(({ family }) => families.includes(family))
+    .filter((network) => families.includes(network.family) && isRoutable(network))
     .flatMap((network) => network.prefix === 0 ? halves(network.family) : [network])
     .filter((network) => !excluded.some((hole) => isWithin(network, hole)));
   const own = table.filter((route) => isMachines(route, device));
   const past: WantedRoute[] = [];
-  for (const destination of [...excluded, ...bypass.map(hostNetwork)]) {
+  for (const destination of [...excluded, ...bypass.map(hostNetwork)].filter(isRoutable)) {
     const covering = tunnel.filter((network) => isWithin(destination, network));
     if (covering.length === 0) continue;
     const way = longest(own.filter((route) => isWithin(destination, route.destination)));
@@ -78,6 +78,14 @@ export function hasInternetRoute(table: readonly RouteEntry[], family: Family): 
 /** Returns whether both lead the same way. */
 export function leadsAlike(one: RouteEntry, other: RouteEntry): boolean {
   return one.index === other.index && String(one.gateway) === String(other.gateway);
+}
+
+/**
+ * Addresses with a scope need an interface (RFC 4007), and a kernel of Darwin that keeps scopes apart from addresses
+ * (`in6_embedded_scope` 0) takes a missing one for an error of its own and panics.
+ */
+function isRoutable({ family, address }: IpNetwork): boolean {
+  return family === 4 || !(address.isLinkLocal || address.isMulticast);
 }
 
 /** Configured for all packets, by somebody else, and not into our tunnel. */

@@ -8,6 +8,8 @@ import { Fault } from "../../lib/base/fault.ts";
 import type { Change, Journal } from "../../lib/host/journal.ts";
 import { DarwinNetwork } from "../../ffi/darwin/host_network.ts";
 import { networkPath } from "../../ffi/darwin/network_path.ts";
+import { decodeRoutes } from "../../ffi/darwin/route_message.ts";
+import { readSockaddr } from "../../ffi/darwin/sockaddr.ts";
 import { undoChange } from "../../ffi/darwin/undo.ts";
 import { WayOut } from "../../ffi/darwin/way_out.ts";
 import type { HostNetworkOptions, NetworkInterface } from "../../ffi/platform.ts";
@@ -183,6 +185,23 @@ Deno.test("DarwinNetwork.setExcluded: leads networks past, and no resource in th
     "delete 198.51.100.0/24",
     "delete 10.1.0.0/16",
   ]);
+});
+
+Deno.test("DarwinNetwork: asks for no route to addresses that need an interface, and names it for a next hop", async () => {
+  const kernel = home();
+  const { network } = open(kernel, { excluded: networks("fe80::/10", "ff00::/8") });
+  await network.configure(ADDRESSES);
+  await network.setBypass(addresses("fe80::7"));
+  await network.setRoutes(networks("::/0", "fe80::/64", "ff02::/16"));
+  assert.deepEqual(kernel.log, ["add ::/1 utun5", "add 8000::/1 utun5"]);
+  // As a kernel says it that has lost the interface: then it is that of the route.
+  kernel.add("::/0", "fe80::1", 4, Flag.static);
+  const [route] = decodeRoutes(kernel.dumpRoutes(6)).filter(({ destination }) => destination.prefix === 0);
+  assert.deepEqual(readSockaddr(route!.gatewayBytes), {
+    type: "ip",
+    address: IpAddress.from("fe80::1"),
+    scopeId: 4,
+  });
 });
 
 Deno.test("DarwinNetwork.handleNetworkChanged: moves ways past the tunnel to another gateway", async () => {
