@@ -7,7 +7,7 @@ import { type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import { netmaskOf, readNetmask, readSockaddr, sockaddrOf } from "./sockaddr.ts";
 
 /** `rtm_type`. */
-export const RouteMessage = {
+const RouteMessage = {
   add: 1,
   delete: 2,
   change: 3,

@@ -8,7 +8,7 @@ import { type Family, IpAddress, type IpNetwork, type SocketAddress } from "../.
 /** Address family of IPv4. */
 export const AF_INET = 2;
 /** Address family of interfaces and their hardware addresses. */
-export const AF_LINK = 18;
+const AF_LINK = 18;
 /** Address family of IPv6. */
 export const AF_INET6 = 30;
 
