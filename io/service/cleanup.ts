@@ -120,11 +120,23 @@ function stillRuns(what: string): Fault {
 async function removeFiles(paths: Paths): Promise<string[]> {
   const { controlSocket, readSocket, controlFile, controlReadFile, sessionFile } = paths;
   const removed: string[] = [];
-  const drafts = [...await draftsIn(paths), `${paths.state}/journal.json.new`];
-  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile, ...drafts]) {
-    if (await Deno.remove(path).then(() => true, () => false)) removed.push(path);
+  for (const path of [controlSocket, readSocket, controlFile, controlReadFile, sessionFile]) {
+    if (await isRemoved(path)) removed.push(path);
+  }
+  return [...removed, ...await removeDrafts(paths)];
+}
+
+/** Removes half-written files of killed sessions; returns which. Only for who has the lock: then nobody writes. */
+export async function removeDrafts(paths: Paths): Promise<string[]> {
+  const removed: string[] = [];
+  for (const path of [...await draftsIn(paths), `${paths.state}/journal.json.new`]) {
+    if (await isRemoved(path)) removed.push(path);
   }
   return removed;
+}
+
+async function isRemoved(path: string): Promise<boolean> {
+  return await Deno.remove(path).then(() => true, () => false);
 }
 
 /** Returns what sessions were about to put in its place when they were killed. Only with the lock: nobody writes now. */

@@ -14,7 +14,7 @@ import { type HealthServer, serveHealth } from "../health.ts";
 import type { RunningRole } from "../lifetime.ts";
 import { pathContext } from "../path_context.ts";
 import { makeRuntimeFolder, runtimeFolderFault } from "../runtime_folder.ts";
-import { undoAll } from "./cleanup.ts";
+import { removeDrafts, undoAll } from "./cleanup.ts";
 import { removeExitFile, writeExitFile } from "./exit_file.ts";
 import { healthDocument } from "./documents.ts";
 import { serviceHandlers } from "./handlers.ts";
@@ -165,6 +165,7 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
       // An engine does it itself at its start.
       if (config.token === undefined) await undoAll(paths, log);
     }
+    await removeDrafts(paths);
     await removeExitFile(paths);
     const { tunName, dnsControl } = config.client;
     await writeSessionFile(paths, { profile: config.profile, tunName, dnsControl });
