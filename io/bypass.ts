@@ -15,6 +15,8 @@ export class Bypass {
   #routes: readonly IpNetwork[] = [];
   readonly #recent = new Map<AddressKey, { readonly address: IpAddress; readonly until: Instant }>();
   #applied = "";
+  /** Of the rules that were asked for last. */
+  #applying: Promise<void> = Promise.resolve();
 
   constructor(network: Pick<HostNetwork, "setBypass">) {
     this.#network = network;
@@ -61,11 +63,19 @@ export class Bypass {
       }
     }
     const text = [...wanted.values()].map(String).sort().join(" ");
-    if (text === this.#applied) return;
-    this.#applied = text;
-    await this.#network.setBypass([...wanted.values()]);
+    if (text !== this.#applied) {
+      this.#applied = text;
+      this.#applying = this.#network.setBypass([...wanted.values()]).catch((error) => {
+        if (this.#applied === text) this.#applied = UNKNOWN;
+        throw error;
+      });
+    }
+    // Also where somebody else has just asked for the same: no one may dial before the rules are there.
+    await this.#applying;
   }
 }
 
+/** Is the text of no rules. */
+const UNKNOWN = "?";
 const HOLD = minutes(5);
 const MAX_RECENT = 32;

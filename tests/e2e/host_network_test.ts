@@ -230,13 +230,19 @@ Deno.test("HostNetwork: leaves IPv6 out where packets are too small for it", () 
   }));
 
 Deno.test("HostNetwork: uses the main table for a gateway, without any rule", () =>
-  onHost({ routing: "main" }, async ({ network, snapshot }) => {
+  onHost({ routing: "main" }, async ({ network, snapshot, closeTun }) => {
     const rules = await sh("ip rule; ip -6 rule");
     await network.configure(ADDRESSES);
     await network.setRoutes(ROUTES.slice(0, 1));
     assert.equal(await deviceTo("100.64.0.9"), "fz0");
     assert.equal(await sh("ip rule; ip -6 rule"), rules);
     await network.undo();
+    assert.doesNotMatch(await snapshot(), /100\.64\.0\.0\/11/);
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES.slice(0, 1));
+    assert.match(await snapshot(), /100\.64\.0\.0\/11/);
+    // As after a kill: routes go with their device.
+    closeTun();
     assert.doesNotMatch(await snapshot(), /100\.64\.0\.0\/11/);
   }));
 

@@ -40,3 +40,30 @@ Deno.test("Bypass: follows the portal's addresses, never loopback, and keeps a b
   assert.equal(last.length, 33);
   assert.ok(last.includes("198.51.100.99") && last.includes("2001:db8::1"));
 });
+
+Deno.test("Bypass: lets nobody dial before the rules are in place, also not the second who wants the same", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const bypass = new Bypass({ setBypass: () => promise });
+  const story: string[] = [];
+  const dialling = [
+    bypass.setRoutes(EVERYWHERE),
+    bypass.setPortal([PORTAL]).then(() => story.push("first")),
+    bypass.use([PORTAL]).then(() => story.push("second")),
+  ];
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  story.push("rules");
+  resolve();
+  await Promise.all(dialling);
+  assert.deepEqual(story, ["rules", "first", "second"]);
+});
+
+Deno.test("Bypass: asks again for rules that could not be set", async () => {
+  let attempts = 0;
+  const bypass = new Bypass({
+    setBypass: () => ++attempts === 1 ? Promise.reject(new Error("no")) : Promise.resolve(),
+  });
+  await bypass.setRoutes(EVERYWHERE);
+  await assert.rejects(bypass.setPortal([PORTAL]), /no/);
+  await bypass.setPortal([PORTAL]);
+  assert.equal(attempts, 2);
+});
