@@ -5,6 +5,7 @@
 
 import type { Platform } from "../ffi/platform.ts";
 import type { Log } from "../lib/base/log.ts";
+import type { Duration, Instant } from "../lib/base/time.ts";
 import type { ChannelTrouble } from "../lib/channel/client.ts";
 import type { PathChange } from "../lib/host/path_watch.ts";
 import { monotonicNow } from "./clock.ts";
@@ -28,7 +29,7 @@ export interface ClientNetworkOptions {
 export class ClientNetwork {
   readonly #options: ClientNetworkOptions;
   readonly #watch: NetworkWatch;
-  #looksWithoutRelay = 0;
+  #withoutRelaySince: Instant | undefined;
 
   constructor(options: ClientNetworkOptions) {
     this.#options = options;
@@ -38,6 +39,7 @@ export class ClientNetwork {
       subscribe: (onChange) => platform.watchNetwork(onChange),
       onChange: (change) => {
         log.info("the network changed", { change });
+        this.#withoutRelaySince = undefined;
         startOver(change);
       },
       onTouched: async () => {
@@ -63,6 +65,7 @@ export class ClientNetwork {
 
   /** The client has started over by itself. */
   handleReset(): void {
+    this.#withoutRelaySince = undefined;
     this.#watch.handleReset();
   }
 
@@ -70,13 +73,14 @@ export class ClientNetwork {
   maintain(): void {
     const { hasRelay, portal } = this.#options;
     const answers = hasRelay();
+    const now = monotonicNow();
     if (answers === false) {
-      this.#looksWithoutRelay++;
+      this.#withoutRelaySince ??= now;
       return;
     }
     // What was said on the old connection meanwhile waits for TCP's patience, which is long by then.
-    if (answers === true && this.#looksWithoutRelay >= LONG_WITHOUT_RELAY) portal.redial();
-    this.#looksWithoutRelay = 0;
+    if (answers === true && now - (this.#withoutRelaySince ?? now) >= LONG_WITHOUT_RELAY) portal.redial();
+    this.#withoutRelaySince = undefined;
   }
 
   get #isPortalWaiting(): boolean {
@@ -88,5 +92,5 @@ export class ClientNetwork {
   }
 }
 
-/** A new start takes less than two looks. */
-const LONG_WITHOUT_RELAY = 2;
+/** After a new start it takes a moment, too. */
+const LONG_WITHOUT_RELAY: Duration = 4000;

@@ -150,12 +150,13 @@ export class Network {
 
   /** Starts the client and waits until its tunnel is configured. */
   async startClient(
-    options: { args?: string[]; env?: Record<string, string>; dnsControl?: string } = {},
+    options: { args?: string[]; env?: Record<string, string>; dnsControl?: string; main?: string } = {},
   ): Promise<Role> {
     return await this.#startRole(
       "client",
       ["run", "--dns-control", options.dnsControl ?? "etc-resolv-conf", ...options.args ?? []],
       this.clientEnv(options.env),
+      options.main,
     );
   }
 
@@ -330,10 +331,15 @@ export class Network {
     await Promise.all(started);
   }
 
-  async #startRole(name: string, args: string[], env: Record<string, string>): Promise<Role> {
+  async #startRole(
+    name: string,
+    args: string[],
+    env: Record<string, string>,
+    main = MAIN,
+  ): Promise<Role> {
     const host = this.host(name);
     const path = `/run/events-${this.#stories++}.ndjson`;
-    const command = [Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args];
+    const command = [Deno.execPath(), "run", "-A", "--quiet", main, ...args];
     const process = host.spawn(command, {
       env: inherit({ RUST_LOG: Deno.env.get("FZ_TEST_LOG") ?? "info", FZ_EVENTS: path, ...env }),
     });
