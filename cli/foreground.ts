@@ -2,6 +2,7 @@
 
 import { EXIT_OK } from "./exit.ts";
 import type { CliContext, Running } from "./context.ts";
+import { printNote } from "./output.ts";
 import { leaveInterruptedLine } from "./unwanted.ts";
 
 /** Exit code after a second signal, when there was no time to tidy up: 128 + SIGINT, as shells count. */
@@ -13,6 +14,8 @@ export interface ForegroundOptions {
   readonly exitWhenReady?: boolean;
   /** Called once when the role is ready. */
   readonly onReady?: () => void;
+  /** Said when a second signal leaves no time to tidy up. */
+  readonly leftBehind?: string;
 }
 
 /**
@@ -34,8 +37,10 @@ export async function runForeground(
   const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], (name) => {
     if (name === "SIGINT") leaveInterruptedLine(context.stderr);
     if (name === "SIGHUP") running?.reset?.();
-    else if (stopping) context.signals.exit(EXIT_AT_ONCE);
-    // A failure to stop shows in `done`.
+    else if (stopping) {
+      if (options.leftBehind !== undefined) printNote(context, options.leftBehind);
+      context.signals.exit(EXIT_AT_ONCE);
+    } // A failure to stop shows in `done`.
     else stop().catch(() => {});
   });
   try {

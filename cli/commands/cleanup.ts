@@ -22,26 +22,38 @@ Refuses while a session runs. The next session does the same at its start.`,
     if (json) printJson(context, { ...report });
     else {
       const text = isNothing(report) ? "Nothing to clean up" : describeCleanup(report);
-      printText(context.stdout, capitalised(text));
+      for (const line of [capitalised(text), ...detailsOf(report)]) printText(context.stdout, line);
     }
     return EXIT_OK;
   },
 });
 
 /** Returns whether nothing was undone. */
-export function isNothing({ network, wasDnsRestored, files }: CleanupReport): boolean {
-  return network.length === 0 && !wasDnsRestored && files.length === 0;
+export function isNothing(
+  { network, wasDnsRestored, changes = [], files, setAside = [] }: CleanupReport,
+): boolean {
+  return !wasDnsRestored && [network, changes, files, setAside].every(({ length }) => length === 0);
 }
 
 /** Returns what was undone, on one line. */
-export function describeCleanup({ session, network, wasDnsRestored, files }: CleanupReport): string {
+export function describeCleanup(
+  { session, network, wasDnsRestored, changes = [], files, setAside = [] }: CleanupReport,
+): string {
+  // DNS is one of them.
+  const more = changes.length - (wasDnsRestored ? 1 : 0);
   const parts = [
     ...(wasDnsRestored ? ["restored DNS"] : []),
     ...(network.length > 0
       ? [`removed ${formatCount(network.length, "rule or route", "rules and routes")}`]
       : []),
+    ...(more > 0 ? [`undid ${formatCount(more, "noted change")}`] : []),
+    ...(setAside.length > 0 ? ["set a garbled journal aside"] : []),
     ...(files.length > 0 ? [`removed ${formatCount(files.length, "file")}`] : []),
   ];
   const whose = session === undefined ? "" : ` of the session with pid ${session.pid}`;
   return `${parts.join(", ")}${whose}`;
+}
+
+function detailsOf({ changes = [], setAside = [] }: CleanupReport): string[] {
+  return [...changes.map((change) => `  ${change}`), ...setAside.map((path) => `  ${path}`)];
 }

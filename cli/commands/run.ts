@@ -127,6 +127,7 @@ While the portal cannot be reached it is tried again, also at the start.`,
     };
     return await runForeground(context, () => context.host.startSession(session, log), {
       exitWhenReady: options.exit,
+      leftBehind: "Ended at once; run `fz cleanup` to undo what is left on this machine",
     });
   },
 });

@@ -25,6 +25,17 @@ Deno.test("runForeground: ends at once at the second signal", async () => {
   assert.throws(() => context.signal("SIGINT"), (error) => error instanceof Exited && error.code === 130);
 });
 
+Deno.test("runForeground: says at the second signal what is left, where something can be", async () => {
+  const context = fakeContext();
+  const role = { ...endless(), stop: () => new Promise<void>(() => {}) };
+  runForeground(context, () => Promise.resolve(role), { leftBehind: "Run `fz cleanup`" }).catch(() => {});
+  await Promise.resolve();
+  context.signal("SIGTERM");
+  assert.equal(context.written.stderr, "");
+  assert.throws(() => context.signal("SIGTERM"), Exited);
+  assert.match(context.written.stderr, /Run `fz cleanup`/);
+});
+
 Deno.test("runForeground: resets at SIGHUP and goes on", async () => {
   const context = fakeContext();
   const role = endless();

@@ -368,3 +368,26 @@ Deno.test("fz run --service: starts also without a token", async () => {
   const [name, config] = context.calls[0] as [string, { token: unknown; waitsForCredential: boolean }];
   assert.deepEqual([name, config.token, config.waitsForCredential], ["startSession", undefined, true]);
 });
+
+Deno.test("fz cleanup: names what the journal had, and a journal that cannot be understood", async () => {
+  const report = {
+    session: { pid: 7 },
+    network: [],
+    wasDnsRestored: true,
+    changes: ["the file /etc/resolv.conf", "the kernel setting net/x"],
+    files: [],
+    setAside: ["/var/lib/fz/journal.json.garbled"],
+  };
+  const context = fakeContext({ host: { cleanUp: () => Promise.resolve(report) } });
+  assert.equal(await run(["cleanup"], context), 0);
+  assert.deepEqual(context.written.stdout.split("\n").slice(-4), [
+    "  the file /etc/resolv.conf",
+    "  the kernel setting net/x",
+    "  /var/lib/fz/journal.json.garbled",
+    "",
+  ]);
+  assert.match(
+    context.written.stdout.replaceAll(/\s+/g, " "),
+    /^Restored DNS, undid 1 noted change, set a garbled journal aside of the session with pid 7 /,
+  );
+});
