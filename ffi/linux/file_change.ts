@@ -7,7 +7,7 @@ import { isWritable } from "./writable.ts";
 /** A file written over, as the journal has it. */
 export type FileChange = Extract<Change, { type: "file" }>;
 
-/** Calls `onChange` when the file at `path`, or what it leads to, is written or replaced. */
+/** Calls `onChange` when the file at `path`, what it leads to, or what is in it, is written or replaced. */
 export function watchFile(path: string, onChange: () => void): { close(): void } {
   const target = quietly(() => Deno.realPathSync(path)) ?? path;
   const files = new Set([path, target]);
@@ -19,7 +19,9 @@ export function watchFile(path: string, onChange: () => void): { close(): void }
   void (async () => {
     try {
       for await (const { kind, paths } of watcher ?? []) {
-        if (kind !== "access" && paths.some((one) => files.has(one))) onChange();
+        if (kind !== "access" && paths.some((one) => files.has(one) || one.startsWith(`${target}/`))) {
+          onChange();
+        }
       }
     } catch {
       // Then it is noticed by looking every now and then.

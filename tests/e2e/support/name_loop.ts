@@ -7,7 +7,9 @@ import { eventually } from "./on_network.ts";
 
 const SCRIPT = `
 while :; do
-  if found=$(getent ahosts "$1"); then echo "found $found" | head -n 1; else echo "failed $?: $(tr '\\n' ' ' </etc/resolv.conf)"; fi
+  tries=$2
+  until found=$(getent ahosts "$1") || [ $((tries -= 1)) = 0 ]; do sleep 0.02; done
+  if [ -n "$found" ]; then echo "found $found" | head -n 1; else echo "failed $?: $(tr '\\n' ' ' </etc/resolv.conf)"; fi
   sleep 0.05
 done
 `;
@@ -15,8 +17,9 @@ done
 export class NameLoop {
   readonly #process: LabProcess;
 
-  constructor(host: Host, name: string) {
-    this.#process = host.spawn(["sh", "-c", SCRIPT, "loop", name]);
+  /** It has failed after `tries` in a row: other programs write resolv.conf piece by piece. */
+  constructor(host: Host, name: string, tries = 1) {
+    this.#process = host.spawn(["sh", "-c", SCRIPT, "loop", name, String(tries)]);
   }
 
   /** Waits until the name was found `count` more times. */
