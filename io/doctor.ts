@@ -91,7 +91,11 @@ async function leftovers(): Promise<readonly string[]> {
   const network = platform.createHostNetwork(options);
   // Those of a client that runs, upstream's for instance, are no leftovers.
   if (await network.otherDevice().catch(() => undefined) !== undefined) return [];
-  return await network.present().catch(() => []);
+  const here = thisKernel();
+  const noted = peekJournal(pathsOf(pathContext()))
+    .filter((entry) => entry.change.type !== "network" && canRemain(entry, here))
+    .map(({ change }) => describeChange(change));
+  return [...await network.present().catch(() => []), ...noted];
 }
 
 async function rpFilters(tunName = DEFAULT_TUN_NAME): Promise<Readonly<Record<string, number>>> {
