@@ -144,7 +144,7 @@ Deno.test(
       assert.match(told.stderr, new RegExp(`killed \\(pid ${pid}\\) and left things behind\n.*fz cleanup`));
       const { code, stdout, stderr } = await fz(network, ["cleanup"]);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /Restored DNS, removed \d+ rules and routes/);
+      assert.match(stdout, /removed \d+ rules and routes/i);
       assert.equal(await tracesOn(network.client), clean);
       assert.match((await fz(network, ["status"])).stderr, /No session runs/);
       assert.equal((await fz(network, ["cleanup"])).stdout, "Nothing to clean up\n");
@@ -164,7 +164,7 @@ Deno.test(
       const { code, stdout, stderr } = await fz(network, ["down"]);
       assert.equal(code, 0, stderr);
       assert.equal(stdout, "Was not connected\n");
-      assert.match(stderr, /The session was killed: restored DNS/);
+      assert.match(stderr, /The session was killed: (restored DNS, )?removed \d+ rules/);
       assert.equal(await tracesOn(network.client), clean);
     });
 
