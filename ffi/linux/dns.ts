@@ -16,6 +16,9 @@ export function createSystemDns(options: SystemDnsOptions): SystemDns {
       return new NetworkManagerDns(options);
     case "resolvconf":
       return new ResolvconfDns(options);
+    case "etc-resolv-conf":
+    case "disabled":
+      return new ResolvConfDns(options);
     case "scutil":
     case "nrpt":
       throw new Fault(
@@ -25,7 +28,5 @@ export function createSystemDns(options: SystemDnsOptions): SystemDns {
           next: "Leave --dns-control out, to use what fits this machine.",
         },
       );
-    default:
-      return new ResolvConfDns(options);
   }
 }
