@@ -14,6 +14,8 @@ import {
 import { pathsOf, sessionPaths } from "../lib/control/paths.ts";
 import { connectControl } from "./control/client.ts";
 import { dnsOutlook } from "./dns_outlook.ts";
+import { canRemain, describeChange } from "../lib/host/journal.ts";
+import { peekJournal, thisKernel } from "./journal.ts";
 import { pathContext } from "./path_context.ts";
 import { readSessionTrace } from "./service/session_file.ts";
 import { readTokenFile } from "./token_file.ts";
