@@ -49,8 +49,17 @@ function pathOf({ path, role }: DeviceIdOptions): string {
 
 /** Where an ordinary user, who may not write the machine's, keeps one of his own; undefined for all others. */
 function userPath(role: "client" | "gateway"): string | undefined {
-  const isUser = Deno.build.os !== "windows" && Deno.uid() !== 0;
+  // What systemd made for a service is the machine's, whoever runs it.
+  const isMachines = (Deno.env.get("STATE_DIRECTORY") ?? "").split(":").includes(
+    folderOf(MACHINE_PATHS[role]),
+  );
+  const isUser = Deno.build.os !== "windows" && Deno.uid() !== 0 && !isMachines;
   return isUser ? `${pathsOf(pathContext()).state}/${role}-id.json` : undefined;
+}
+
+/** Returns the folder of ours that `path` is in, which systemd calls the state's. */
+function folderOf(path: string): string {
+  return path.split("/").slice(0, 4).join("/");
 }
 
 /** Returns the id derived from the machine's own, or undefined if it has none. */

@@ -4,7 +4,10 @@
  */
 
 import { Fault } from "../lib/base/fault.ts";
+import { SERVICE_USER } from "../lib/control/service/user.ts";
 
+/** Root's runtime folder, and the service's. */
+const MACHINE_FOLDER = "/run/fz";
 const OTHERS_WRITE = 0o022;
 const CHOOSE = "choose another folder by FZ_RUNTIME_DIR.";
 
@@ -16,7 +19,7 @@ export function makeRuntimeFolder(path: string): void {
   try {
     if (makeFolder(path) || Deno.build.os === "windows") return;
     const { uid, mode } = Deno.statSync(path);
-    if (uid !== null && uid !== 0 && uid !== Deno.uid()) {
+    if (uid !== null && uid !== 0 && uid !== Deno.uid() && !isServices(path, uid)) {
       throw unusable(path, `it belongs to user ${uid}`, `Remove it, or ${CHOOSE}`);
     }
     // Not set right here: it may be a folder that others use, such as /tmp.
@@ -53,6 +56,19 @@ function makeFolder(path: string): boolean {
   Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
   if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o755);
   return true;
+}
+
+/** systemd gave the machine's folder to the service's own user: root may look into it, and leaves its locks to him. */
+function isServices(path: string, uid: number): boolean {
+  if (Deno.uid() !== 0 || path !== MACHINE_FOLDER) return false;
+  try {
+    const line = Deno.readTextFileSync("/etc/passwd").split("\n").find((line) =>
+      line.startsWith(`${SERVICE_USER}:`)
+    );
+    return line?.split(":")[2] === String(uid);
+  } catch {
+    return false;
+  }
 }
 
 function unusable(path: string, reason: string, next: string): Fault {

@@ -3,6 +3,7 @@
  * ends, however it ends; the files stay, for removing one would let two hold a lock of the same name.
  */
 
+import fs from "node:fs";
 import { sleep } from "./sleep.ts";
 
 /** A lock that is held. */
@@ -14,6 +15,7 @@ const INTERVAL_MS = 20;
 
 /** Takes the lock at `path`, or returns undefined if another process has it after `patienceMs`. */
 export async function takeLock(path: string, patienceMs = 0): Promise<Lock | undefined> {
+  makeFor(path);
   const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
   const deadline = performance.now() + patienceMs;
   try {
@@ -30,4 +32,21 @@ export async function takeLock(path: string, patienceMs = 0): Promise<Lock | und
   }
   // Closing lets go.
   return { release: () => file.close() };
+}
+
+/**
+ * Root makes a lock in a folder of the service's user for him, who must be able to take it, and through no link that he
+ * may have laid there.
+ */
+function makeFor(path: string): void {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
+  const folder = fs.statSync(path.slice(0, path.lastIndexOf("/")) || "/", { throwIfNoEntry: false });
+  if (folder === undefined || folder.uid === 0) return;
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  const file = fs.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  try {
+    if (fs.fstatSync(file).uid === 0) fs.fchownSync(file, folder.uid, folder.gid);
+  } finally {
+    fs.closeSync(file);
+  }
 }

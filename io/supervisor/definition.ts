@@ -2,24 +2,51 @@
 
 import { platform as thisPlatform } from "../../ffi/mod.ts";
 import { Fault } from "../../lib/base/fault.ts";
-import { READERS_GROUP } from "../../lib/control/paths.ts";
+import { pathsOf, READERS_GROUP, settingsFile } from "../../lib/control/paths.ts";
 import { launchdPlist } from "../../lib/control/service/launchd.ts";
 import type { ServiceOptions, ServiceRequest, SupervisorKind } from "../../lib/control/service/service.ts";
+import { type ServiceUser, serviceUser } from "../../lib/control/service/user.ts";
 import { systemdUnit } from "../../lib/control/service/systemd.ts";
 import { windowsInstall } from "../../lib/control/service/windows.ts";
-import { cacheFolder, programFolders, ROOT } from "../program_files.ts";
+import { isReachable } from "../../lib/host/capabilities.ts";
+import type { DnsControl } from "../../lib/control/config.ts";
+import { needOf } from "../file_needs.ts";
+import { cacheFolder, programFiles, programFolders, ROOT } from "../program_files.ts";
 
 /** Returns `request` with this program, the DNS control that fits, and the readers' group if it is there. */
 export async function serviceOptions(request: ServiceRequest): Promise<ServiceOptions> {
   const words = await program();
+  const dnsControl = request.dnsControl ?? (await (await thisPlatform()).chooseDns()).control;
   return {
     folders: programFolders(),
     ...request,
-    dnsControl: request.dnsControl ?? (await (await thisPlatform()).chooseDns()).control,
+    dnsControl,
+    user: findUser(dnsControl, words),
     program: words,
     environment: words.length === 1 ? {} : { DENO_DIR: cacheFolder(), DENO_NO_UPDATE_CHECK: "1" },
-    readersGroup: await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined,
+    readersGroup: await readersGroup(),
   };
+}
+
+function findUser(dnsControl: DnsControl, words: readonly string[]): ServiceUser {
+  const settings = settingsFile(pathsOf({ os: "linux", uid: 0, env: () => undefined }), "default");
+  const closed = [...programFiles(), words[0]!, settings]
+    .find((path) => !isReachable({ uid: NOBODY, groups: [] }, needOf(path, "read")));
+  return serviceUser({
+    dnsControl,
+    hasPolkit: isThere("/etc/polkit-1/rules.d") && POLKIT_DAEMONS.some(isThere),
+    hasUsers: TOOLS_FOR_USERS.some(isThere),
+    closed: closed === undefined ? undefined : `"${closed}"`,
+  });
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns the text of the definition for a supervisor of `kind`, whatever runs here; undefined is this OS's usual one. */
@@ -52,6 +79,11 @@ export async function makeReadersGroup(): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Returns the group that may ask the session, if this machine has it. */
+export async function readersGroup(): Promise<string | undefined> {
+  return await hasGroup(READERS_GROUP) ? READERS_GROUP : undefined;
 }
 
 async function hasGroup(name: string): Promise<boolean> {
@@ -89,6 +121,11 @@ export async function checkFolder(folder: string): Promise<void> {
     );
   }
 }
+
+/** Any user who is not there; overflowuid is somebody in a container. */
+const NOBODY = 65_533;
+const POLKIT_DAEMONS = ["/usr/lib/polkit-1/polkitd", "/usr/libexec/polkitd", "/usr/libexec/polkit-1/polkitd"];
+const TOOLS_FOR_USERS = ["/usr/bin/systemd-sysusers", "/bin/systemd-sysusers"];
 
 const USUAL: Readonly<Partial<Record<typeof Deno.build.os, SupervisorKind>>> = {
   darwin: "launchd",

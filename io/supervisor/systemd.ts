@@ -10,7 +10,8 @@ import {
 } from "../../lib/control/service/service.ts";
 import { systemdUnit, UNIT_FILE } from "../../lib/control/service/systemd.ts";
 import { READERS_GROUP } from "../../lib/control/paths.ts";
-import { checkFolder, makeReadersGroup, serviceOptions } from "./definition.ts";
+import { checkFolder, makeReadersGroup, readersGroup, serviceOptions } from "./definition.ts";
+import { installUser, removeUser } from "./system_user.ts";
 import { needRoot, readDefinition, writeDefinition } from "./supervisor.ts";
 
 /** Returns whether systemd is this machine's supervisor: sd_booted(3). */
@@ -29,12 +30,14 @@ export class Systemd implements Supervisor {
   async install(request: ServiceRequest): Promise<readonly string[]> {
     needRoot("install");
     const done: string[] = [];
+    const options = await serviceOptions(request);
+    for (const folder of options.folders) await checkFolder(folder);
+    done.push(...await installUser(options.user));
     if (await makeReadersGroup()) {
       done.push(`made the group ${READERS_GROUP}, whose members may ask the session`);
     }
-    const options = await serviceOptions(request);
-    for (const folder of options.folders) await checkFolder(folder);
-    if (await writeDefinition(UNIT_FILE, systemdUnit(options))) {
+    const text = systemdUnit({ ...options, readersGroup: await readersGroup() });
+    if (await writeDefinition(UNIT_FILE, text)) {
       await systemctl("daemon-reload");
       done.push(`wrote ${UNIT_FILE}`);
     }
@@ -59,7 +62,7 @@ export class Systemd implements Supervisor {
     await systemctl("daemon-reload");
     // Fails where there is no failure to forget.
     await runTool("systemctl", ["reset-failed", SERVICE_NAME]);
-    return [...done, `removed ${UNIT_FILE}`];
+    return [...done, `removed ${UNIT_FILE}`, ...await removeUser()];
   }
 
   async start(): Promise<void> {

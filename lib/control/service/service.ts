@@ -1,6 +1,7 @@
 /** The background service: what its definition says, and what its supervisor does. The texts are in the files beside. */
 
 import type { DnsControl } from "../config.ts";
+import type { ServiceUser } from "./user.ts";
 
 /** What a user decides about the service. */
 export interface ServiceRequest {
@@ -21,6 +22,7 @@ export interface ServiceOptions extends ServiceRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** The group that may ask the session; undefined where this machine has none. */
   readonly readersGroup: string | undefined;
+  readonly user: ServiceUser;
 }
 
 /** Name of the service at its supervisor. */

@@ -7,7 +7,8 @@ export const UNIT_FILE = "/etc/systemd/system/fz.service";
 
 /** Returns the text of the unit. */
 export function systemdUnit(options: ServiceOptions): string {
-  const { program, tokenFile, readersGroup } = options;
+  const { program, tokenFile, readersGroup, user } = options;
+  const isRoot = user.name === "root";
   const environment = Object.entries(options.environment).map(([name, value]) => `${name}=${value}`);
   const command = (...more: readonly string[]) => [...program, ...more].map(quoted).join(" ");
   return `# Made by \`fz service install\`, which makes it anew; \`fz service uninstall\` removes it.
@@ -42,18 +43,27 @@ SetCredential=token:\\n
 LoadCredential=token:${tokenFile}
 
 StateDirectory=fz dev.firezone.client
-StateDirectoryMode=0750
+StateDirectoryMode=${isRoot ? "0750" : "0700"}
 RuntimeDirectory=fz
 RuntimeDirectoryMode=0755
 UMask=0077
 ${
-    readersGroup === undefined
+    readersGroup === undefined || !isRoot
       ? ""
       : `# Members may ask the session, not change it.\nSupplementaryGroups=${readersGroup}\n`
   }
-# Nothing but what a tunnel needs. root without capabilities, for resolved's D-Bus calls.
-User=root
-AmbientCapabilities=CAP_NET_ADMIN
+# Nothing but what a tunnel needs. ${
+    isRoot
+      ? "Of root, the ownership of its files and one capability"
+      : "A user of its own, with one capability"
+  }:
+# ${user.reason}.
+# After the machine's way of DNS has changed, run \`fz service install\` again.
+${
+    isRoot
+      ? "User=root\n"
+      : `User=${user.name}\nEnvironment=FZ_CONFIG_DIR=/etc/fz\n`
+  }AmbientCapabilities=CAP_NET_ADMIN
 CapabilityBoundingSet=CAP_NET_ADMIN
 NoNewPrivileges=yes
 DevicePolicy=closed
@@ -79,7 +89,7 @@ SystemCallFilter=@system-service @pkey
 SystemCallErrorNumber=EPERM
 # Left out:
 #   MemoryDenyWriteExecute  V8 compiles at run time; without its compiler the data path is 13 times slower.
-#   PrivateUsers            the capability and root's right to set DNS must be real.
+#   PrivateUsers            the capability${isRoot ? " and root's right to set DNS" : ""} must be real.
 #   PrivateDevices          would hide /dev/net/tun.
 #   ProcSubset=pid          the session follows the machine's routes in /proc/net.
 #   PrivateNetwork          the network is what this is for.
@@ -91,8 +101,19 @@ WantedBy=multi-user.target
 
 /** Where strict protection must give way: rewriting resolv.conf makes files beside it. */
 function writable({ dnsControl }: ServiceOptions): string {
-  if (dnsControl === "systemd-resolved" || dnsControl === "disabled") return "";
-  return "# For /etc/resolv.conf and its backup.\nReadWritePaths=/etc\n";
+  switch (dnsControl) {
+    case "systemd-resolved":
+    case "network-manager":
+    case "disabled":
+      return "";
+    case "resolvconf":
+      return "# For resolvconf, which the session runs.\nReadWritePaths=/etc -/run/resolvconf\n";
+    case undefined:
+    case "etc-resolv-conf":
+    case "scutil":
+    case "nrpt":
+      return "# For /etc/resolv.conf and its backup.\nReadWritePaths=/etc\n";
+  }
 }
 
 function isAtHome(folders: readonly string[]): boolean {

@@ -12,6 +12,7 @@ const OPTIONS: ServiceOptions = {
   tokenFile: "/etc/dev.firezone.client/token",
   dnsControl: "systemd-resolved",
   readersGroup: undefined,
+  user: { name: "root", reason: "it must write a file of root", needsRule: false },
 };
 
 function directive(unit: string, name: string): string[] {
@@ -56,6 +57,24 @@ Deno.test("systemdUnit: has every hardening of client-behaviour A.12, or says wh
     const isSet = directive(settings, name).length === 1;
     const isExplained = new RegExp(`^#   ${name}(=\\w+)?  +\\S`, "m").test(omissions);
     assert.ok(isSet !== isExplained, `${name}: set ${isSet}, explained ${isExplained}`);
+  }
+});
+
+Deno.test("systemdUnit: has root or a user of its own, tells why, and one capability either way", () => {
+  const root = systemdUnit({ ...OPTIONS, readersGroup: "fz" });
+  assert.deepEqual(directive(root, "User"), ["root"]);
+  assert.deepEqual(directive(root, "SupplementaryGroups"), ["fz"]);
+  assert.match(root, /^# it must write a file of root\.$/m);
+  const user = { name: "fz", reason: "polkit lets it", needsRule: true } as const;
+  const own = systemdUnit({ ...OPTIONS, user, readersGroup: "fz" });
+  assert.deepEqual(directive(own, "User"), ["fz"]);
+  // Its own group is the readers'.
+  assert.deepEqual(directive(own, "SupplementaryGroups"), []);
+  assert.deepEqual(directive(own, "StateDirectoryMode"), ["0700"]);
+  assert.deepEqual(directive(own, "Environment"), ["FZ_CONFIG_DIR=/etc/fz"]);
+  for (const unit of [root, own]) {
+    assert.deepEqual(directive(unit, "AmbientCapabilities"), ["CAP_NET_ADMIN"]);
+    assert.deepEqual(directive(unit, "CapabilityBoundingSet"), ["CAP_NET_ADMIN"]);
   }
 });
 
