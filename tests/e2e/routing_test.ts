@@ -213,3 +213,38 @@ Deno.test(
     });
   }),
 );
+
+Deno.test(
+  "fz run: carries smaller packets without IPv6, from any port where the wanted one is taken, and says so",
+  onNetwork({ underlay: "ipv4" }, async (network, check) => {
+    const host = network.client;
+    const holder = host.spawn(["socat", "-u", "UDP4-RECV:40405", "-"]);
+    await eventually(async () => assert.match(await host.must(["ss", "-uln"]), /:40405\b/));
+    const client = await network.startClient({
+      args: ["--mtu", "1200", "--port", "40405", "--tun-name", "office"],
+    });
+
+    await check("packets get through", async () => {
+      assert.match(await host.must(["ip", "link", "show", "office"]), /mtu 1200/);
+      assert.equal((await network.curl(`${SITE_URL}bytes/300000`)).length, 300_000);
+      const fits = ["ping", "-n", "-c1", "-W5", "-M", "do", "-s", String(1200 - 28), "172.20.0.10"];
+      assert.equal((await host.run(fits)).code, 0);
+      const larger = await host.run(fits.with(7, String(1200 - 27)));
+      assert.match(larger.stdout + larger.stderr, /too long, mtu=1200/);
+    });
+
+    await check("fz status tells", async () => {
+      const { stdout } = await network.fz(["status", "--json"], network.clientEnv());
+      const { tunnel, network: facts } = JSON.parse(stdout);
+      assert.equal(tunnel.mtu, 1200);
+      assert.equal(tunnel.device, "office");
+      assert.match(facts.degraded.join(), /1200 bytes are too small for IPv6/);
+      const text = await network.fz(["status"], network.clientEnv());
+      assert.match(text.stdout, /too small for IPv6/);
+      assert.doesNotMatch(await host.must(["ip", "address", "show", "office"]), /inet6/);
+    });
+
+    assert.match(client.process.stderr, /UDP port is in use.*wanted=40405/);
+    await holder.stop();
+  }),
+);
