@@ -1,0 +1,104 @@
+/**
+ * The real services of a desktop's system bus on a lab host, without systemd: dbus-daemon, polkitd, systemd-resolved,
+ * NetworkManager. They end with the host.
+ */
+
+import type { Host } from "../../../io/lab/host.ts";
+import type { LabProcess } from "../../../io/lab/process.ts";
+import { eventually } from "./on_network.ts";
+import { usePackages } from "./packages.ts";
+
+/** The policy of Debian's system.conf, without users and services that a host of the lab lacks. */
+const BUS_CONFIG = `<busconfig>
+<type>system</type><auth>EXTERNAL</auth><listen>unix:path=/run/dbus/system_bus_socket</listen>
+<policy context="default">
+<allow user="*"/><deny own="*"/><deny send_type="method_call"/>
+<allow send_type="signal"/><allow send_requested_reply="true" send_type="method_return"/>
+<allow send_requested_reply="true" send_type="error"/>
+<allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/>
+<allow receive_type="signal"/><allow send_destination="org.freedesktop.DBus"/>
+</policy>
+<includedir>/usr/share/dbus-1/system.d</includedir>
+</busconfig>`;
+
+/** Starts the bus on `host`; packages whose policies it shall read must be there before. */
+export async function startBus(host: Host): Promise<LabProcess> {
+  await host.must(["mkdir", "-p", "/run/dbus"]);
+  await host.writeFile("/run/bus.conf", BUS_CONFIG);
+  const bus = host.spawn([
+    ...["dbus-daemon", "--config-file=/run/bus.conf", "--nofork", "--nopidfile", "--print-address"],
+  ]);
+  await bus.waitFor(/unix:/);
+  return bus;
+}
+
+/** Starts polkit on `host`; `rules` is the text of a file in /etc/polkit-1/rules.d. */
+export async function startPolkit(host: Host, rules: string): Promise<LabProcess> {
+  await host.must([
+    "sh",
+    "-c",
+    "rm -rf /etc/polkit-1 && mkdir -p /etc/polkit-1/rules.d && chown -R polkitd /etc/polkit-1",
+  ]);
+  await host.writeFile("/etc/polkit-1/rules.d/50-fz.rules", rules);
+  const polkit = host.spawn(["/usr/lib/polkit-1/polkitd", "--no-debug"]);
+  await waitForName(host, "org.freedesktop.PolicyKit1");
+  return polkit;
+}
+
+/** Puts systemd-resolved on `host` and makes /etc/resolv.conf lead to it. */
+export async function installResolved(host: Host): Promise<void> {
+  await usePackages(host, ["systemd-resolved"]);
+  await host.must([
+    "sh",
+    "-c",
+    "install -d -o systemd-resolve -g systemd-resolve /run/systemd/resolve && " +
+    "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf",
+  ]);
+}
+
+/** Starts systemd-resolved. */
+export async function startResolved(host: Host): Promise<LabProcess> {
+  const resolved = host.spawn(["/usr/lib/systemd/systemd-resolved"], {
+    env: { SYSTEMD_LOG_TARGET: "console" },
+  });
+  await waitForName(host, "org.freedesktop.resolve1");
+  return resolved;
+}
+
+/** Starts NetworkManager with the one connection `profile`, a keyfile (nm-settings-keyfile(5)). */
+export async function startNetworkManager(host: Host, profile: string): Promise<LabProcess> {
+  await host.must(["sh", "-c", PREPARE_NETWORK_MANAGER]);
+  await host.writeFile("/etc/NetworkManager/NetworkManager.conf", NETWORK_MANAGER_CONFIG);
+  await host.writeFile("/etc/NetworkManager/system-connections/lab.nmconnection", profile, 0o600);
+  const manager = host.spawn(["NetworkManager", "--no-daemon"]);
+  await waitForName(host, "org.freedesktop.NetworkManager");
+  return manager;
+}
+
+/** Without udev in the namespace NetworkManager has to take the host for a container: it does where /sys is read-only. */
+const PREPARE_NETWORK_MANAGER = `
+mount -o remount,bind,ro /sys || exit 1
+rm -rf /etc/NetworkManager /var/lib/NetworkManager
+mkdir -p /run/NetworkManager /var/lib/NetworkManager /etc/NetworkManager/conf.d
+`;
+
+const NETWORK_MANAGER_CONFIG = `[main]
+plugins=keyfile
+dns=default
+rc-manager=file
+no-auto-default=*
+auth-polkit=root-only
+[logging]
+level=INFO
+`;
+
+async function waitForName(host: Host, name: string): Promise<void> {
+  const ask = [
+    "dbus-send",
+    "--system",
+    "--print-reply",
+    "--dest=org.freedesktop.DBus",
+    "/org/freedesktop/DBus",
+  ];
+  await eventually(() => host.must([...ask, "org.freedesktop.DBus.GetNameOwner", `string:${name}`]));
+}
