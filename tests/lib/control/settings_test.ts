@@ -192,6 +192,8 @@ Deno.test("ValueKind: takes no value of another type from a profile", () => {
     const { kind } = SETTINGS[name];
     for (const value of [5, 1.5, new Date(0), {}, null, [1], [["a"]], ""]) {
       if (kind.type === "list" && Array.isArray(value) && value.length === 0) continue;
+      // A port may be so small.
+      if (name === "port" && value === 5) continue;
       const read = kind.fromPlain(value);
       assert.equal(read.ok, false, `${name} ${JSON.stringify(value)}`);
     }
