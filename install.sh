@@ -5,7 +5,7 @@ set -eu
 
 DENO_VERSION=2.9.6
 PRODUCT_PACKAGES="iproute2 nftables curl ca-certificates libgcrypt20"
-DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd dbus strace libcap2-bin chromium chromium-driver"
+DEV_PACKAGES="coturn wireguard-go wireguard-tools dnsutils dnsmasq-base iperf3 iputils-ping conntrack socat netcat-openbsd tcpdump procps zsh fish tmux mandoc jq systemd dbus polkitd strace libcap2-bin chromium chromium-driver"
 # The scripts of these would rewrite the machine's resolv.conf: the tests unpack them, for hosts of their own.
 UNPACKED_PACKAGES="systemd-resolved network-manager resolvconf openresolv"
 

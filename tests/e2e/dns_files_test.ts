@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../io/lab/host.ts";
+import { dnsStatus, stop } from "./support/dns_status.ts";
 import { fz } from "./support/fz.ts";
 import { NameLoop } from "./support/name_loop.ts";
-import type { Network, Role } from "./support/network.ts";
 import { eventually, onNetwork } from "./support/on_network.ts";
 
 const PUBLIC_NAME = "www.public.test";
@@ -141,48 +141,6 @@ Deno.test(
 );
 
 Deno.test(
-  "fz run: sets DNS again when it is overwritten, tells of it, and ends a fight",
-  onNetwork({ underlay: "dual" }, async (network, check) => {
-    const host = network.client;
-    const theirs = `nameserver ${network.uplink("public").v4!}\nsearch dhcp.test\n`;
-    const client = await network.startClient();
-    const rewrite = `printf '%s' "$1" >/etc/resolv.conf.dhcp && mv /etc/resolv.conf.dhcp /etc/resolv.conf`;
-
-    await check("once: mended, with their resolver and search list", async () => {
-      const names = new NameLoop(host, PUBLIC_NAME);
-      await host.must(["sh", "-c", rewrite, "dhcp", theirs]);
-      await client.events.waitFor("dns-repaired");
-      assert.match(await host.readFile("/etc/resolv.conf"), /^search dhcp\.test$/m);
-      assert.match(await network.curl("http://web.site.test/"), /hello/);
-      const { repairs, problem } = await dnsStatus(network);
-      assert.equal(repairs, 1);
-      assert.equal(problem, undefined);
-      const { stdout } = await fz(network, "dns", "status");
-      assert.match(stdout, /Because\s+it was asked for by dns-control, and fits/);
-      assert.match(stdout, /Set again\s+1 times/);
-      await names.stop();
-    });
-
-    await check("over and over: given up, and said by status, doctor and events", async () => {
-      const fighter = host.spawn(["sh", "-c", `while :; do ${rewrite}; sleep 0.2; done`, "dhcp", theirs]);
-      const { reason } = await client.events.waitFor("dns-problem", { timeoutMs: 40_000 });
-      assert.match(reason, /Another program keeps changing/);
-      assert.equal((await dnsStatus(network)).repairs, 5);
-      const doctor = await fz(network, "doctor");
-      assert.match(doctor.stdout, /problem\s+names do not reach the session/);
-      await fighter.stop();
-      // Names of the others are found as they want it.
-      assert.match(await host.must(["getent", "hosts", PUBLIC_NAME]), /www/);
-    });
-
-    await check("at the end it is theirs", async () => {
-      await stop(client);
-      assert.equal(await host.readFile("/etc/resolv.conf"), theirs);
-    });
-  }),
-);
-
-Deno.test(
   "fz run: asks a link-local resolver on its link",
   onNetwork({ underlay: "dual" }, async (network) => {
     const host = network.client;
@@ -215,24 +173,6 @@ Deno.test(
     });
   }),
 );
-
-interface DnsStatus {
-  readonly systemResolvers: string[];
-  readonly repairs: number;
-  readonly problem?: string;
-}
-
-async function dnsStatus(network: Network): Promise<DnsStatus> {
-  const { lines, stderr } = await fz(network, "dns", "status", "--json");
-  assert.equal(lines.length, 1, stderr);
-  return lines[0] as unknown as DnsStatus;
-}
-
-async function stop(client: Role): Promise<void> {
-  client.process.kill("SIGTERM");
-  const { code, stderr } = await client.process.outcome;
-  assert.equal(code, 0, stderr);
-}
 
 /** Fails if `body` leaves /etc/resolv.conf, what it leads to, or a file beside it other than they were. */
 async function unchanged(host: Host, body: () => Promise<void>): Promise<void> {

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../io/lab/host.ts";
+import { dnsStatus, stop } from "./support/dns_status.ts";
 import { fz } from "./support/fz.ts";
 import { NameLoop } from "./support/name_loop.ts";
-import type { Network, Role } from "./support/network.ts";
 import { eventually, onNetwork } from "./support/on_network.ts";
 import { type PackageName, usePackages } from "./support/packages.ts";
 
@@ -65,16 +65,22 @@ for (const flavour of FLAVOURS) {
         assert.match(file, /^search site\.test corp\.test$/m);
         if (flavour.name === "openresolv") assert.doesNotMatch(file, new RegExp(`nameserver ${v4}`));
         assert.match(await network.curl("http://web.site.test/"), /hello/);
-        assert.deepEqual((await status(network)).systemResolvers, [v4]);
+        assert.deepEqual((await dnsStatus(network)).systemResolvers, [v4]);
       });
 
       await check("another resolver of the network is taken over", async () => {
         await tell(v6!);
-        await eventually(async () => assert.deepEqual((await status(network)).systemResolvers, [v6]), 20_000);
+        await eventually(
+          async () => assert.deepEqual((await dnsStatus(network)).systemResolvers, [v6]),
+          20_000,
+        );
         await eventually(() => network.curl("http://www.public.test/"), 20_000);
         assert.match(await network.curl("http://web.site.test/"), /hello/);
         await tell(v4!);
-        await eventually(async () => assert.deepEqual((await status(network)).systemResolvers, [v4]), 20_000);
+        await eventually(
+          async () => assert.deepEqual((await dnsStatus(network)).systemResolvers, [v4]),
+          20_000,
+        );
       });
 
       await check("somebody takes our record away: it comes back", async () => {
@@ -99,7 +105,7 @@ for (const flavour of FLAVOURS) {
             await client.process.outcome;
             if (finish === "next") {
               client = await network.startClient({ dnsControl: "resolvconf" });
-              assert.deepEqual((await status(network)).systemResolvers, [v4]);
+              assert.deepEqual((await dnsStatus(network)).systemResolvers, [v4]);
               await stop(client);
             } else {
               const { code, stderr } = await fz(network, "cleanup");
@@ -123,12 +129,6 @@ Deno.test(
   }),
 );
 
-async function status(network: Network): Promise<{ readonly systemResolvers: string[] }> {
-  const { lines, stderr } = await fz(network, "dns", "status", "--json");
-  assert.equal(lines.length, 1, stderr);
-  return lines[0] as unknown as { systemResolvers: string[] };
-}
-
 /** Returns the file, and the records, in words. */
 async function stateOf(host: Host): Promise<string> {
   return await host.must([
@@ -137,10 +137,4 @@ async function stateOf(host: Host): Promise<string> {
     "ls -l /etc/resolv.conf | cut -c1-10; readlink /etc/resolv.conf; cat /etc/resolv.conf; " +
     "cd /run/resolvconf && find . -type f ! -name '*lock*' | sort | grep -v resolv.conf; grep -r . interface*",
   ]);
-}
-
-async function stop(client: Role): Promise<void> {
-  client.process.kill("SIGTERM");
-  const { code, stderr } = await client.process.outcome;
-  assert.equal(code, 0, stderr);
 }
