@@ -43,6 +43,8 @@ const ATTEMPTS = 50;
 const ATTEMPT_MS = 100;
 /** NMManagerReloadFlags: write /etc/resolv.conf anew. */
 const RELOAD_DNS_RC = 2;
+/** NMDeviceReapplyFlags, since 1.42: addresses and routes that others set stay, without a moment's absence. */
+const PRESERVE_EXTERNAL_IP = 1;
 /** Unable to use the resolvers of a device that it did not set up itself. */
 const BROKEN_VERSION = /^1\.26\.[0-5](?:\D|$)/;
 
@@ -54,8 +56,6 @@ export class NetworkManagerDns implements SystemDns {
   readonly #log: Log;
   readonly #resolvConf: string;
   #sentinels: readonly IpAddress[] = [];
-  /** What was applied before us. */
-  #former: NmSettings | undefined;
 
   constructor({ device, isSentinel, journal, log, resolvConfPath }: SystemDnsOptions) {
     this.#device = device;
@@ -121,10 +121,11 @@ export class NetworkManagerDns implements SystemDns {
     this.#journal.note({ id: "network-manager", type: "network-manager", device: this.#device });
     this.#sentinels = sentinels;
     const outcome = await withBus(async (bus) => {
-      const done = await reapply(bus, this.#device, (applied) => {
-        this.#former ??= applied;
-        return withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) });
-      });
+      const done = await reapply(
+        bus,
+        this.#device,
+        (applied) => withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) }),
+      );
       if (!done.ok) return done;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         if (await this.#isKnown(bus)) {
@@ -165,9 +166,7 @@ export class NetworkManagerDns implements SystemDns {
   async undo(): Promise<boolean> {
     if (this.#sentinels.length === 0) return false;
     this.#sentinels = [];
-    const former = this.#former;
-    this.#former = undefined;
-    const isUndone = await restore(this.#device, (applied) => former ?? withoutDns(applied));
+    const isUndone = await restore(this.#device);
     this.#journal.forget("network-manager");
     return isUndone;
   }
@@ -202,12 +201,15 @@ export class NetworkManagerDns implements SystemDns {
 export async function undoNetworkManager(
   { device }: Extract<Change, { type: "network-manager" }>,
 ): Promise<boolean> {
-  return await restore(device, withoutDns);
+  return await restore(device);
 }
 
-async function restore(device: string, change: (applied: NmSettings) => NmSettings): Promise<boolean> {
+/** Our resolvers are all that such a device has: what others set up, NetworkManager knows no resolvers of. */
+async function restore(device: string): Promise<boolean> {
   if (linkIndex(device) === undefined) return false;
-  const outcome = await withBus((bus) => reapply(bus, device, change, 1));
+  const outcome = await withBus((bus) =>
+    reapply(bus, device, (applied) => withoutDns(applied, addressesOf(device)), 1)
+  );
   if (outcome.ok) return true;
   if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);
   // It is away, and what it knows of the device ends with that.
@@ -247,10 +249,15 @@ async function reapply(
     const [settings, version] = applied.value;
     const read = readSettings(settings);
     if (read === undefined || typeof version !== "bigint") return err(UNEXPECTED);
-    const done = await bus.call({
-      ...{ ...target, member: "Reapply", signature: "a{sa{sv}}tu" },
-      body: [change(read) as unknown as DBusValue, version, 0],
-    });
+    const wanted = change(read) as unknown as DBusValue;
+    const apply = (flags: number) =>
+      bus.call({
+        ...{ ...target, member: "Reapply", signature: "a{sa{sv}}tu" },
+        body: [wanted, version, flags],
+      });
+    let done = await apply(PRESERVE_EXTERNAL_IP);
+    // Earlier versions know no flags: they take the addresses away and set them again.
+    if (!done.ok && done.reason.name === `${SERVICE}.Device.InvalidArgument`) done = await apply(0);
     if (done.ok) return done;
     failure = done.reason;
     // Somebody changed it in between: look again.

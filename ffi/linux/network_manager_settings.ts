@@ -27,42 +27,41 @@ export interface NmDns {
 const PRIORITY = -50;
 const FAMILIES = [4, 6] as const;
 
-/** Returns `applied` with our resolvers. A family without addresses gets none: it cannot reach them. */
+/**
+ * Returns `applied` with our resolvers of one family, which is enough to ask them. What is changed in a family may make
+ * NetworkManager set its addresses anew, which takes the routes with it for a moment.
+ */
 export function withDns(applied: NmSettings, { sentinels, searchDomains, addresses }: NmDns): NmSettings {
-  const settings = new Map(applied);
+  const settings = new Map(withoutDns(applied, addresses));
   for (const family of FAMILIES) {
-    const own = addresses.filter(({ address }) => address.family === family && !address.isLinkLocal);
-    if (own.length === 0) continue;
-    const section = new Map(applied.get(`ipv${family}`));
-    section.set("method", new Variant("s", "manual"));
-    // An older spelling of the same.
-    section.delete("addresses");
-    section.set(
-      "address-data",
-      new Variant(
-        "aa{sv}",
-        own.map(({ address, prefix }) =>
-          new Map([["address", new Variant("s", String(address))], ["prefix", new Variant("u", prefix)]])
-        ),
-      ),
-    );
     const servers = sentinels.filter((address) => address.family === family);
-    section.delete("dns-data");
+    const hasAddress = addresses.some(({ address }) => address.family === family && !address.isLinkLocal);
+    if (servers.length === 0 || !hasAddress) continue;
+    const section = new Map(settings.get(`ipv${family}`));
     section.set("dns", family === 4 ? ipv4Servers(servers) : ipv6Servers(servers));
     section.set("dns-search", new Variant("as", [...searchDomains, "~."]));
     section.set("dns-priority", new Variant("i", PRIORITY));
     settings.set(`ipv${family}`, section);
+    break;
   }
   return settings;
 }
 
-/** Returns `applied` without resolvers and search domains. */
-export function withoutDns(applied: NmSettings): NmSettings {
+/** Returns `applied` without resolvers and search domains; `addresses` are those that the device shall keep. */
+export function withoutDns(applied: NmSettings, addresses: readonly DeviceAddress[]): NmSettings {
   const settings = new Map(applied);
   for (const family of FAMILIES) {
     const section = new Map(applied.get(`ipv${family}`));
     for (const key of ["dns", "dns-data", "dns-search", "dns-priority"]) section.delete(key);
-    if (applied.has(`ipv${family}`)) settings.set(`ipv${family}`, section);
+    // NetworkManager may have looked at the device before it had all its addresses, and would take the rest away.
+    const own = addresses.filter(({ address }) => address.family === family && !address.isLinkLocal);
+    if (own.length > 0) {
+      section.set("method", new Variant("s", "manual"));
+      // An older spelling of the same.
+      section.delete("addresses");
+      section.set("address-data", addressData(own));
+    }
+    settings.set(`ipv${family}`, section);
   }
   return settings;
 }
@@ -109,6 +108,13 @@ export function readConfiguration(value: DBusValue): NmConfiguration[] {
 
 function texts(value: DBusValue | undefined): string[] {
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
+}
+
+function addressData(addresses: readonly DeviceAddress[]): Variant {
+  const entries = addresses.map(({ address, prefix }) =>
+    new Map([["address", new Variant("s", String(address))], ["prefix", new Variant("u", prefix)]])
+  );
+  return new Variant("aa{sv}", entries);
 }
 
 /** An address is a number whose bytes in memory are those of the address. */
