@@ -7,7 +7,7 @@ import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import { checksPortRules, hasPortRules } from "../../lib/host/port_rules.ts";
-import { planRoutes, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
+import { planRoutes, planRules, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
 import { routeKey, type RouteStep, routeSteps, ruleKey } from "../../lib/host/route_steps.ts";
 import { Errno } from "../errno.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
@@ -101,7 +101,8 @@ class LinuxNetwork implements HostNetwork {
   setLocalPorts(localPorts: readonly number[]): Promise<void> {
     return this.#inTurn(() => {
       this.#wishes = { ...this.#wishes, localPorts };
-      this.#applyRules();
+      // Every question to a resolver comes by here.
+      if (this.#isStrict && this.#wishes.ruleFamilies.includes(4)) this.#applyRules();
     });
   }
 
@@ -186,8 +187,7 @@ class LinuxNetwork implements HostNetwork {
   /** Returns false if the kernel turns out to lack something, so that another plan is needed. */
   #change(kernel: RouteKernel, present: OwnState, scope: "all" | "rules"): boolean {
     const wishes = this.#effective();
-    const wanted = planRoutes(wishes);
-    const goal = scope === "all" ? wanted : { rules: wanted.rules, routes: present.plan.routes };
+    const goal = scope === "all" ? planRoutes(wishes) : { rules: planRules(wishes), routes: [] };
     const steps = routeSteps(present.plan, goal);
     if (steps.length > 0) this.#note();
     const refusals = kernel.apply(steps.map((step) => toEdit(step, present)));
@@ -309,7 +309,7 @@ class LinuxNetwork implements HostNetwork {
 }
 
 function rulesText(wishes: RouteWishes): string {
-  return planRoutes(wishes).rules.map(ruleKey).sort().join("\n");
+  return planRules(wishes).map(ruleKey).join("\n");
 }
 
 /** What is there is removed as the kernel has it. */

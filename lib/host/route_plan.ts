@@ -106,8 +106,7 @@ export function planRoutes(wishes: RouteWishes): RoutePlan {
     routes.filter(({ family }) => ruleFamilies.includes(family) === hasRules)
   ) as [IpNetwork[], IpNetwork[]];
   return {
-    rules: ruleFamilies.filter((family) => families.includes(family))
-      .flatMap((family) => policyRules(wishes, family)),
+    rules: planRules(wishes),
     routes: [
       ...steered.map((destination) => ({
         destination,
@@ -117,6 +116,12 @@ export function planRoutes(wishes: RouteWishes): RoutePlan {
       ...mainRoutes(wishes, plain),
     ],
   };
+}
+
+/** Returns the rules alone: there are few of them, however many routes there are. */
+export function planRules(wishes: RouteWishes): PlannedRule[] {
+  return wishes.ruleFamilies.filter((family) => wishes.families.includes(family))
+    .flatMap((family) => policyRules(wishes, family));
 }
 
 function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
