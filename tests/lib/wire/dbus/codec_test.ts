@@ -1,4 +1,4 @@
-/** Messages of the D-Bus Specification: vectors written by libdbus, round trips, hostile bytes. */
+/** Messages of the D-Bus Specification: laid out by hand, round trips, hostile bytes. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -69,7 +69,7 @@ const VALUES = fc.array(typed(3), { maxLength: 4 }).chain((types) =>
   )
 );
 
-/** `dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.Peer.Ping`, as libdbus 1.14 sends it. */
+/** The first call of every connection, laid out by hand. */
 const HELLO = fromHex(`
   6c 01 00 01 00 00 00 00 01 00 00 00 6e 00 00 00
   01 01 6f 00 15 00 00 00 2f 6f 72 67 2f 66 72 65 65 64 65 73 6b 74 6f 70 2f 44 42 75 73 00 00 00
@@ -77,7 +77,7 @@ const HELLO = fromHex(`
   02 01 73 00 14 00 00 00 6f 72 67 2e 66 72 65 65 64 65 73 6b 74 6f 70 2e 44 42 75 73 00 00 00 00
   03 01 73 00 05 00 00 00 48 65 6c 6c 6f 00 00 00`);
 
-Deno.test("decodeMessage reads the Hello that every libdbus sends first", () => {
+Deno.test("decodeMessage reads the call that every connection begins with", () => {
   const message = decodeMessage(HELLO);
   assert(message.ok, JSON.stringify(message));
   assert(message.value.type === "call");
