@@ -2,7 +2,7 @@
 
 import type { DnsAnswerDocument, DnsDocument } from "../lib/control/api.ts";
 import type { DnsFacts } from "../lib/control/doctor.ts";
-import { formatMs } from "./format.ts";
+import { formatCount, formatMs } from "./format.ts";
 import { renderTable } from "./table.ts";
 
 /** Returns who answers names, label by label. */
@@ -10,7 +10,10 @@ export function dnsFacts(dns: DnsDocument): readonly (readonly [label: string, v
   const facts: (readonly [string, string])[] = [["Names come by", CONTROLS[dns.control]], ...whyFacts(dns)];
   if (dns.problem !== undefined) facts.push(["Problem", dns.problem]);
   if ((dns.repairs ?? 0) > 0) {
-    facts.push(["Set again", `${dns.repairs} times, after somebody overwrote the settings of this machine`]);
+    facts.push([
+      "Set again",
+      `${formatCount(dns.repairs!, "time")}, after somebody overwrote the settings of this machine`,
+    ]);
   }
   for (const { address, upstream } of dns.sentinels) facts.push(["Server", `${address}, asks ${upstream}`]);
   if (dns.sentinels.length === 0) facts.push(["Server", "none: there is nobody to ask for other names"]);

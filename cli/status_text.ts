@@ -121,6 +121,7 @@ function facts(status: StatusDocument, nowMs: number): (readonly [string, string
     lines.push(["Tunnel", `${device}, ${ipv4}, ${ipv6}, MTU ${mtu}, ${formatCount(routes.length, "route")}`]);
   }
   if (dns !== undefined) lines.push(["DNS", describeDns(dns)]);
+  if (dns?.problem !== undefined) lines.push(["", dns.problem]);
   if (internet.available) {
     const passing = network === undefined ? [] : passingNetworks(network);
     const text = internet.active
@@ -146,10 +147,11 @@ export function passingNetworks({ excluded, lan }: NetworkDocument): string[] {
   return [...(lan === "allow" ? ["local networks"] : []), ...excluded];
 }
 
-function describeDns({ control, intercepted, answered }: DnsDocument): string {
+function describeDns({ control, intercepted, answered, repairs = 0 }: DnsDocument): string {
   const total = Object.values(answered).reduce((sum, count) => sum + count, 0);
   const how = control === "disabled" ? "names do not reach the session" : `by ${control}`;
-  return `${how}, ${formatCount(intercepted.length, "pattern")}, ${formatCount(total, "question")}`;
+  const again = repairs > 0 ? `, set again ${formatCount(repairs, "time")}` : "";
+  return `${how}, ${formatCount(intercepted.length, "pattern")}, ${formatCount(total, "question")}${again}`;
 }
 
 function resourceLines({ resources, gateways }: StatusDocument, { width, paint }: StatusView): string[] {

@@ -51,6 +51,13 @@ export function renderMetrics(status: StatusDocument, nowMs: number): string {
         counts(status.dns.answered, "source"),
       ),
       gauge("fz_dns_cache_entries", "Answers kept.", [[{}, status.dns.cacheEntries]]),
+      counter(
+        "fz_dns_repairs_total",
+        "DNS settings of the machine set again after somebody overwrote them.",
+        [
+          [{}, status.dns.repairs ?? 0],
+        ],
+      ),
     ],
   ].join("");
 }

@@ -27,7 +27,7 @@ Deno.test(
       assert.equal(problem, undefined);
       const { stdout } = await fz(network, "dns", "status");
       assert.match(stdout, /Because\s+it was asked for by dns-control, and fits/);
-      assert.match(stdout, /Set again\s+1 times/);
+      assert.match(stdout, /Set again\s+1 time,/);
       await names.stop();
     });
 

@@ -9,7 +9,7 @@ Deno.test("usePackages: gives a lab host programs that this machine has not, and
     assert.match(await first!.must(["resolvectl", "--version"]), /systemd/);
     assert.match(await first!.must(["nmcli", "--version"]), /version/);
     assert.match(await first!.must(["NetworkManager", "--version"]), /^\d/);
-    assert.match(await first!.must(["id", "systemd-resolve"]), /systemd-resolve/);
+    assert.match(await first!.must(["getent", "passwd", "systemd-resolve"]), /systemd-resolve/);
     assert.match(await first!.readFile("/etc/NetworkManager/NetworkManager.conf"), /\[main\]/);
 
     await usePackages(second!, ["resolvconf"]);

@@ -96,6 +96,7 @@ Deno.test("renderMetrics: tells what the status tells", () => {
     'fz_dropped_packets_total{reason="no-route"} 6',
     'fz_dns_questions_total{source="resource"} 3',
     "fz_dns_cache_entries 5",
+    "fz_dns_repairs_total 0",
   ];
   for (const line of expected) assert.ok(lines.includes(line), line);
 });
