@@ -72,6 +72,30 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "fz run: where nothing can be noted, it refuses to write over files, and does what is found without notes",
+  onNetwork({ underlay: "ipv4" }, async (network) => {
+    const before = await machineState(network.client);
+    // No folder can be made there.
+    const env = network.clientEnv({
+      FZ_STATE_DIR: "/proc/state",
+      FZ_RUNTIME_DIR: "/proc/run",
+      FIREZONE_ID: "x",
+    });
+    const refused = await network.fz([...RUN, "--exit"], env);
+    assert.equal(refused.code, 6, refused.stderr);
+    assert.match(
+      refused.stderr,
+      /Cannot note in "\/proc\/state\/journal\.json".*\n.*FZ_STATE_DIR[^]*--dns-control\s+disabled/,
+    );
+    assert.equal(await machineState(network.client), before);
+    const degraded = await network.fz(["run", "--dns-control", "disabled", "--exit"], env);
+    assert.equal(degraded.code, 0, degraded.stderr);
+    assert.match(degraded.stderr, /cannot note what is changed on this machine/);
+    assert.equal(await machineState(network.client), before);
+  }),
+);
+
 /** What is left of the machine by a start of its kernel: files on disk. */
 const REBOOT = `
 for family in -4 -6; do
