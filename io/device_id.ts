@@ -3,6 +3,7 @@
  * when it changes from one to the other: configured, file, hardware, random. portal-protocol §6.5.
  */
 
+import { lchownSync } from "node:fs";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
@@ -89,6 +90,7 @@ async function writeIdFile(path: string, id: string): Promise<void> {
     await Deno.mkdir(folder, { recursive: true, mode: 0o770 });
     const draft = `${path}.${Deno.pid}`;
     await Deno.writeTextFile(draft, JSON.stringify({ id }), { mode: 0o640 });
+    await giveToService(folder, draft);
     await Deno.rename(draft, path);
   } catch (cause) {
     throw new Fault(
@@ -100,6 +102,15 @@ async function writeIdFile(path: string, id: string): Promise<void> {
       },
     );
   }
+}
+
+/** Root may be asked for the id first: where the folder above is the service's own user's, he must be able to read it. */
+async function giveToService(folder: string, file: string): Promise<void> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
+  const { uid, gid } = await Deno.lstat(folder.slice(0, folder.lastIndexOf("/")) || "/");
+  if (uid === null || gid === null || uid === 0) return;
+  // Not through links: he may have laid them.
+  for (const path of [folder, file]) lchownSync(path, uid, gid);
 }
 
 // The forms that upstream's UUID parser takes: hyphens or none, braces, URN.

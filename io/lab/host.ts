@@ -23,8 +23,8 @@ shadow /var/lib || exit 1
 mount -t sysfs sysfs /sys 2>/dev/null
 rm -f /etc/resolv.conf /etc/hosts /etc/hostname /etc/nsswitch.conf /etc/machine-id
 # Links: a program on this host must not write into what an installation on the machine has there.
-rm -f /etc/polkit-1 /etc/sysusers.d
-for file in passwd group shadow gshadow; do
+rm -f /etc/polkit-1 /etc/sysusers.d /etc/.pwd.lock
+for file in passwd group shadow gshadow subuid subgid; do
   if cp "/etc/$file" "/run/fz-$file" 2>/dev/null; then rm "/etc/$file" && mv "/run/fz-$file" "/etc/$file"; fi
 done
 rm -f /etc/fz /var/lib/fz /etc/dev.firezone.client /var/lib/dev.firezone.client /var/lib/firezone
