@@ -38,7 +38,7 @@ Deno.test(
       assert.match(await network.curl("http://172.20.0.10/"), /hello/);
       assert.match(await network.curl("http://exact.site.test/"), /hello/);
     });
-    await check("the socket for readers is their group's, and the token is in no environment", async () => {
+    await check("the socket for readers is their group's, and the environment went along", async () => {
       const stat = ["stat", "-c", "%g %a", "/run/fz/fz-read.sock"];
       assert.equal(await client.must(stat), `${GROUP} 660\n`);
       const { process } = network.role("client");
