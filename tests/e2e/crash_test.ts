@@ -71,7 +71,7 @@ Deno.test(
     ];
     for (const change of changes) {
       const killedAfter: string[] = [];
-      for (let killAt = 1; killAt <= MAX_STEPS; killAt += IS_WHOLE ? 1 : 6) {
+      for (let killAt = 1; killAt <= MAX_STEPS; killAt += IS_WHOLE ? 1 : 9) {
         let wasKilled = false;
         await check(`${change.name}: step ${killAt}`, async () => {
           const client = await network.startClient();
