@@ -92,34 +92,40 @@ async function run(lab: Parameters<typeof Network.start>[0]): Promise<void> {
   const results = new Map<string, Map<string, Silence[]>>();
   for (const client of options.clients.split(",")) {
     await start(site);
-    const process = await startClient(client, network);
-    if (typeof process === "string") {
-      console.error(`Without ${client}: ${process}.`);
-      continue;
-    }
-    results.set(client, await measure(client, site));
-    await process.stop(5000);
+    const found = await measure(client, site);
+    if (typeof found === "string") console.error(`Without ${client}: ${found}.`);
+    else results.set(client, found);
   }
   if (options.json) {
     console.log(JSON.stringify(Object.fromEntries([...results].map(([k, v]) => [k, Object.fromEntries(v)]))));
   } else console.log(`${describeMachine()}\n\n${table(results)}`);
 }
 
-async function measure(client: string, site: Site): Promise<Map<string, Silence[]>> {
+/** Returns the silences by scenario, or why there is nothing to measure. */
+async function measure(client: string, site: Site): Promise<Map<string, Silence[]> | string> {
+  let process = await startClient(client, site.network);
   const results = new Map<string, Silence[]>(SCENARIOS.map(({ name }) => [name, []]));
   for (let round = 1; round <= Number(options.rounds); round++) {
     for (const { name, prepare, roam } of SCENARIOS) {
       await prepare(site);
+      if (typeof process === "string") return process;
       await sleep(PAUSE_MS);
       const traffic = await Traffic.start(site.network);
       const silence = await traffic.measure(() => roam(site), 6000, LIMIT_MS);
       await traffic.stop();
       results.get(name)!.push(silence);
+      if (silence.pingMs === undefined) {
+        // One that has not noticed would not be there for the next.
+        await process.stop(5000);
+        await start(site);
+        process = await startClient(client, site.network);
+      }
       console.error(
         `round ${round} ${client}: ${name}: ping ${text(silence.pingMs)}, TCP ${text(silence.tcpMs)}`,
       );
     }
   }
+  if (typeof process !== "string") await process.stop(5000);
   return results;
 }
 

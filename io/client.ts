@@ -225,11 +225,9 @@ class RunningClient implements Client {
     this.#network = new ClientNetwork({
       platform: parts.platform,
       device: host.tun.name,
-      portal: this.#portal,
-      hasRelay: () => {
-        const { relays } = this.status();
-        return relays.length === 0 ? undefined : relays.some(({ state }) => state === "allocated");
-      },
+      trouble: () => this.#portal.trouble,
+      redial: () => this.#redial(),
+      relays: () => this.status().relays,
       startOver: (change) => this.#startOver(change),
       follow: () => this.#follow(),
       log: log.part("network"),
@@ -327,6 +325,12 @@ class RunningClient implements Client {
     await this.#refreshResolvers();
   }
 
+  /** What was asked for on the connection so far counts as not asked for. */
+  #redial(): void {
+    this.#session.handlePortalLost(monotonicNow());
+    this.#portal.redial();
+  }
+
   async #refreshResolvers(): Promise<void> {
     try {
       if (!await this.#host.refreshResolvers() || this.#life.isEnding) return;
@@ -335,7 +339,7 @@ class RunningClient implements Client {
     }
     this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
     // Those of before may have been asked for its address, to no avail.
-    if (!this.#portal.isJoined) this.#portal.redial();
+    if (!this.#portal.isJoined) this.#redial();
     this.#loop.poke();
   }
 

@@ -8,6 +8,7 @@ import type { Log } from "../lib/base/log.ts";
 import type { Duration, Instant } from "../lib/base/time.ts";
 import type { ChannelTrouble } from "../lib/channel/client.ts";
 import type { PathChange } from "../lib/host/path_watch.ts";
+import type { RelayStatus } from "../lib/node/relays.ts";
 import { monotonicNow } from "./clock.ts";
 import { NetworkWatch } from "./network_watch.ts";
 
@@ -16,9 +17,11 @@ export interface ClientNetworkOptions {
   readonly platform: Pick<Platform, "networkPath" | "watchNetwork">;
   /** The TUN device, which is no way out. */
   readonly device: string;
-  readonly portal: { readonly trouble: ChannelTrouble | undefined; redial(): void };
-  /** Returns whether any relay answers; undefined if none is known. */
-  readonly hasRelay: () => boolean | undefined;
+  /** Returns why the portal is away; undefined while it is there. */
+  readonly trouble: () => ChannelTrouble | undefined;
+  /** Dials the portal at once, in place of whatever there is. */
+  readonly redial: () => void;
+  readonly relays: () => readonly Pick<RelayStatus, "state">[];
   /** Starts over: sockets, paths, the portal. */
   readonly startOver: (change: PathChange) => void;
   /** Brings routes and resolvers up to date. Must not reject. */
@@ -71,24 +74,24 @@ export class ClientNetwork {
 
   /** To be called every few seconds: a cable that is mended beyond the next switch is no event here, but relays answer. */
   maintain(): void {
-    const { hasRelay, portal } = this.#options;
-    const answers = hasRelay();
+    const relays = this.#options.relays();
     const now = monotonicNow();
-    if (answers === false) {
+    const hasRelay = relays.some(({ state }) => state === "allocated");
+    if (relays.length > 0 && !hasRelay) {
       this.#withoutRelaySince ??= now;
       return;
     }
     // What was said on the old connection meanwhile waits for TCP's patience, which is long by then.
-    if (answers === true && now - (this.#withoutRelaySince ?? now) >= LONG_WITHOUT_RELAY) portal.redial();
+    if (hasRelay && now - (this.#withoutRelaySince ?? now) >= LONG_WITHOUT_RELAY) this.#options.redial();
     this.#withoutRelaySince = undefined;
   }
 
   get #isPortalWaiting(): boolean {
-    return (this.#options.portal.trouble?.retryAt ?? 0) > monotonicNow();
+    return (this.#options.trouble()?.retryAt ?? 0) > monotonicNow();
   }
 
   #hurry(): void {
-    if (this.hasPath && this.#isPortalWaiting) this.#options.portal.redial();
+    if (this.hasPath && this.#isPortalWaiting) this.#options.redial();
   }
 }
 
