@@ -10,10 +10,12 @@ export async function platform(): Promise<Platform> {
       return (await import("./linux/mod.ts")).linux;
     case "darwin":
       return (await import("./darwin/mod.ts")).darwin;
+    case "windows":
+      return (await import("./windows/mod.ts")).windows;
     default:
       throw new Fault(
         "unexpected",
-        `Cannot use the network of ${Deno.build.os}: only Linux and macOS are supported`,
+        `Cannot use the network of ${Deno.build.os}: only Linux, macOS and Windows are supported`,
       );
   }
 }
