@@ -10,7 +10,7 @@ import type { CryptoProvider } from "../lib/base/crypto.ts";
 import { Fault } from "../lib/base/fault.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { Instant } from "../lib/base/time.ts";
-import type { ChannelEvent, ChannelTrouble } from "../lib/channel/client.ts";
+import type { ChannelTrouble } from "../lib/channel/client.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { ClientSession } from "../lib/client/session.ts";
 import type { ClientStatus } from "../lib/client/status.ts";
@@ -18,29 +18,27 @@ import type { ClientConfig } from "../lib/control/config.ts";
 import type { EventSink, NetworkChange } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { newKeyPair } from "../lib/node/key_pair.ts";
-import { decodeClientInbound, encodeClientOutbound } from "../lib/wire/portal/client.ts";
-import { reportClientEvent, reportSignedIn } from "./client_events.ts";
+import { reportClientEvent } from "./client_events.ts";
 import type { ClientFacts, ClientUnderlay, Routing } from "./client_facts.ts";
 import { ClientHost } from "./client_host.ts";
 import { ClientNetwork } from "./client_network.ts";
+import { ClientPortal } from "./client_portal.ts";
 import { ClientSockets } from "./client_sockets.ts";
+import { ClientUpstream } from "./client_upstream.ts";
 import { monotonicNow, readWallClock, useSuspendAwareClock } from "./clock.ts";
 import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
 import { takeDnsChoice } from "./dns_outlook.ts";
 import { openEvents } from "./events.ts";
-import { systemLookup } from "./host_lookup.ts";
 import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop, type PacketTap } from "./loop.ts";
-import { markedUdp } from "./marked_udp.ts";
 import { oneAtATime } from "./one_at_a_time.ts";
 import { bindPeerSockets } from "./peer_sockets.ts";
-import { PortalConnection, type PortalConnectionOptions } from "./portal_connection.ts";
+import type { PortalConnectionOptions } from "./portal_connection.ts";
 import { portalUrl } from "./portal_url.ts";
 import { Questions } from "./questions.ts";
 import { systemRng } from "./rng.ts";
-import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
-import { upstreamLookup } from "./upstream_lookup.ts";
+import { within } from "./within.ts";
 
 export type { ClientFacts, ClientUnderlay, Routing } from "./client_facts.ts";
 
@@ -139,14 +137,12 @@ class RunningClient implements Client {
   readonly #log: Log;
   readonly #name: string;
   readonly #id: string;
-  readonly #onPortal: () => void;
   readonly #host: ClientHost;
-  readonly #platform: Platform;
   readonly #emit: EventSink;
   readonly #closeEvents: () => void;
   readonly #session: ClientSession;
-  readonly #portal: PortalConnection;
-  readonly #upstream: UpstreamDns;
+  readonly #portal: ClientPortal;
+  readonly #upstream: ClientUpstream;
   readonly #poller: Poller;
   readonly #loop: Loop;
   readonly #running: Promise<void>;
@@ -162,9 +158,7 @@ class RunningClient implements Client {
     this.#log = log;
     this.#name = config.name ?? Deno.hostname();
     this.#id = parts.id;
-    this.#onPortal = parts.onPortal ?? (() => {});
     this.#host = host;
-    this.#platform = parts.platform;
     const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
     this.#emit = events.emit;
     this.#closeEvents = () => events.close();
@@ -199,34 +193,32 @@ class RunningClient implements Client {
     });
     this.#sockets.open();
     this.questions = new Questions(this.#session, () => this.#loop.poke());
-    this.#upstream = this.#makeUpstream();
-    const lookup = upstreamLookup({
-      dns: this.#upstream,
-      resolvers: () => this.#host.resolvers,
-      fallback: systemLookup,
-    });
-    this.#portal = new PortalConnection({
-      ...parts.portal,
-      role: "client",
-      url: config.apiUrl,
-      token: config.token,
-      parameters: () => ({
-        external_id: parts.id,
-        name: this.#name,
-        public_key: toBase64(this.#keyPair.publicKey),
-      }),
-      lookup,
-      onAddresses: (addresses) => this.#host.bypass.setPortal(addresses),
-      onEvent: (event) => this.#handlePortalEvent(event),
-      isPatient: !config.failFast,
-      ...(config.maxPartitionTime === undefined ? {} : { maxPartitionTime: config.maxPartitionTime }),
-      log: log.part("portal"),
+    this.#upstream = new ClientUpstream({ platform: parts.platform, host, loop: this.#loop, mark: MARK });
+    this.#portal = new ClientPortal({
+      connection: {
+        ...parts.portal,
+        parameters: () => ({
+          external_id: parts.id,
+          name: this.#name,
+          public_key: toBase64(this.#keyPair.publicKey),
+        }),
+        lookup: this.#upstream.lookup,
+        onAddresses: (addresses) => this.#host.bypass.setPortal(addresses),
+      },
+      config,
+      session: this.#session,
+      emit: this.#emit,
+      onChange: parts.onPortal ?? (() => {}),
+      onTold: () => this.#loop.poke(),
+      onFatal: (fault) => void this.#life.end(fault),
+      isEnding: () => this.#life.isEnding,
+      log,
     });
     this.#network = new ClientNetwork({
       platform: parts.platform,
       device: host.tun.name,
       trouble: () => this.#portal.trouble,
-      redial: () => this.#redial(),
+      redial: () => this.#portal.redial(),
       relays: () => this.status().relays,
       startOver: (change) => this.#startOver(change),
       follow: () => this.#follow(),
@@ -325,12 +317,6 @@ class RunningClient implements Client {
     await this.#refreshResolvers();
   }
 
-  /** What was asked for on the connection so far counts as not asked for. */
-  #redial(): void {
-    this.#session.handlePortalLost(monotonicNow());
-    this.#portal.redial();
-  }
-
   async #refreshResolvers(): Promise<void> {
     try {
       if (!await this.#host.refreshResolvers() || this.#life.isEnding) return;
@@ -339,77 +325,14 @@ class RunningClient implements Client {
     }
     this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
     // Those of before may have been asked for its address, to no avail.
-    if (!this.#portal.isJoined) this.#redial();
-    this.#loop.poke();
-  }
-
-  #makeUpstream(): UpstreamDns {
-    const udp = markedUdp(this.#platform, this.#loop, MARK, this.#host.localPorts);
-    const lookup = upstreamLookup({
-      dns: { ask: (...args) => this.#upstream.ask(...args) },
-      resolvers: () => this.#host.resolvers,
-      fallback: systemLookup,
-    });
-    return new UpstreamDns({
-      sockets: {
-        // The local resolver of the machine listens where no rule leads into the tunnel.
-        udp: {
-          exchange: (payload, remote, accept, signal) =>
-            (remote.ip.isLoopback ? plainUdp : udp).exchange(payload, remote, accept, signal),
-        },
-        connectTcp: async (remote, signal) => {
-          await this.#host.bypass.use([remote.ip]);
-          return await connectPlainTcp(remote, signal);
-        },
-      },
-      lookup: async (host) => {
-        const addresses = await lookup(host);
-        await this.#host.bypass.use(addresses);
-        return addresses;
-      },
-    });
-  }
-
-  #handlePortalEvent(event: ChannelEvent): void {
-    if (this.#life.isEnding) return;
-    const now = monotonicNow();
-    switch (event.type) {
-      case "joined":
-        this.#log.info("connected to the portal");
-        this.#emit({ event: "portal-connected" });
-        this.#session.handlePortalJoined(now);
-        this.#onPortal();
-        break;
-      case "hiccup":
-        this.#log.warn("portal cannot be reached; trying again", { reason: event.reason });
-        if (event.wasJoined) this.#emit({ event: "portal-lost", reason: event.reason });
-        this.#session.handlePortalLost(now);
-        this.#onPortal();
-        break;
-      case "message": {
-        const message = decodeClientInbound(event.event, event.payload);
-        if (!message.ok) {
-          this.#log.debug("portal message not understood", { event: event.event, reason: message.reason });
-          break;
-        }
-        if (message.value.event === "init") reportSignedIn(message.value.payload, this.#emit);
-        this.#session.handlePortal(message.value, now);
-        break;
-      }
-      case "fatal":
-        void this.#life.end(event.fault);
-        return;
-    }
+    if (!this.#portal.isJoined) this.#portal.redial();
     this.#loop.poke();
   }
 
   /** Moves what the session has for others than sockets and device. */
   #handleTurn(now: Instant): void {
     const session = this.#session;
-    for (let message = session.pollPortal(); message !== undefined; message = session.pollPortal()) {
-      const { event, payload } = encodeClientOutbound(message);
-      this.#portal.send(event, payload);
-    }
+    this.#portal.flush();
     for (let query = session.pollDnsQuery(); query !== undefined; query = session.pollDnsQuery()) {
       void this.#ask(query, now);
     }
@@ -480,7 +403,7 @@ class RunningClient implements Client {
     this.#loop.poke();
     this.#upstream.close();
     this.questions.close();
-    await atMost(GOODBYE_LIMIT_MS, this.#portal.stop());
+    await within(GOODBYE_LIMIT_MS, this.#portal.stop());
     this.#loop.stop();
     await this.#running;
     await this.#poller.close();
@@ -489,12 +412,4 @@ class RunningClient implements Client {
     this.#emit({ event: "stopped" });
     this.#closeEvents();
   }
-}
-
-/** Resolves with `work`, or after `limitMs`. */
-async function atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, limitMs));
-  await Promise.race([work, limit]);
-  clearTimeout(timer);
 }
