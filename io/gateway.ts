@@ -70,6 +70,8 @@ export async function startGateway(
 ): Promise<Gateway> {
   const platform = environment.platform ?? await thisPlatform();
   const crypto = environment.crypto ?? await chooseProvider();
+  // Before the first file is written.
+  platform.checkTun();
   const id = externalId(await deviceId({ role: "gateway", configured: config.id }));
   if (config.flowLogs) log.warn("flow logs are not supported; starting without");
   const gateway = new RunningGateway(config, log, { ...environment, platform, crypto, id });

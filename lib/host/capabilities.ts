@@ -89,12 +89,12 @@ export function keptForFiles(groups: readonly number[], needs: readonly Need[]):
   let set = 0n;
   const reasons: string[] = [];
   for (const need of needs) {
-    const closed = obstacle({ uid: 0, groups }, need);
-    if (closed === undefined) continue;
-    const isWrite = closed.want === WRITE;
-    set |= capabilitySet(isWrite ? Capability.DAC_OVERRIDE : Capability.DAC_READ_SEARCH);
-    const verb = isWrite ? "write" : "enter";
-    const reason = `"${need.path}": only user ${closed.step.uid} may ${verb} "${closed.step.path}"`;
+    const closed = obstacles({ uid: 0, groups }, need);
+    // The right to write is that to enter and to read, too.
+    const worst = closed.find(({ want }) => want === WRITE) ?? closed[0];
+    if (worst === undefined) continue;
+    set |= capabilitySet(worst.want === WRITE ? Capability.DAC_OVERRIDE : Capability.DAC_READ_SEARCH);
+    const reason = `"${need.path}": ${describeObstacle(worst)}`;
     if (!reasons.includes(reason)) reasons.push(reason);
   }
   return { set, reasons };
@@ -105,27 +105,40 @@ export function isReachable(
   who: { readonly uid: number; readonly groups: readonly number[] },
   need: Need,
 ): boolean {
-  return obstacle(who, need) === undefined;
+  return obstacles(who, need).length === 0;
 }
 
 const READ = 4;
 const WRITE = 2;
 const ENTER = 1;
 
-function obstacle(
+interface Obstacle {
+  readonly step: Step;
+  readonly want: number;
+}
+
+function obstacles(
   who: { readonly uid: number; readonly groups: readonly number[] },
   { path, access, steps }: Need,
-): { readonly step: Step; readonly want: number } | undefined {
+): readonly Obstacle[] {
+  const found: Obstacle[] = [];
   for (const [index, step] of steps.entries()) {
     const isLast = index === steps.length - 1;
     const isMissing = isLast && step.path !== path;
-    if (step.isFolder && !permits(who, step, ENTER)) return { step, want: ENTER };
+    if (step.isFolder && !permits(who, step, ENTER)) found.push({ step, want: ENTER });
     if (!isLast) continue;
     // What is not there is made by whoever may write to the folder; what is only read and missing is nobody's trouble.
-    if (access === "write" && !permits(who, step, WRITE)) return { step, want: WRITE };
-    if (access === "read" && !isMissing && !permits(who, step, READ)) return { step, want: READ };
+    if (access === "write" && !permits(who, step, WRITE)) found.push({ step, want: WRITE });
+    if (access === "read" && !isMissing && !permits(who, step, READ)) found.push({ step, want: READ });
   }
-  return undefined;
+  return found;
+}
+
+function describeObstacle({ step: { path, uid, mode }, want }: Obstacle): string {
+  const verb = want === WRITE ? "write" : "enter";
+  return (mode & (want << 6)) === 0
+    ? `nobody may ${verb} "${path}", not even user ${uid}, whose it is`
+    : `only user ${uid} may ${verb} "${path}"`;
 }
 
 /** The first class that fits decides, also when it allows less than the others: path_resolution(7). */

@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
     env: TOKEN,
     by: DROP_PRIVILEGES,
     code: 6,
-    says: /operation not permitted/,
+    says: /the capability CAP_NET_ADMIN is missing\n {4}Grant it: .*(NET_ADMIN|cap_net_admin)/,
   },
   {
     name: "a busy TUN name",

@@ -103,6 +103,16 @@ Deno.test("keptForFiles: the right to read for a program in a closed home, to wr
   });
 });
 
+Deno.test("keptForFiles: the right to write for a folder that root itself has closed to all", () => {
+  const closed = need("write", "/run/fz", ROOT_FOLDER, ["/run/fz", 0, 0, 0o000, true]);
+  assert.deepEqual(keptForFiles([0], [closed]), {
+    set: capabilitySet(Capability.DAC_OVERRIDE),
+    reasons: ['"/run/fz": nobody may write "/run/fz", not even user 0, whose it is'],
+  });
+  const home = need("write", "/home/alice/log", ROOT_FOLDER, ["/home/alice", 1000, 1000, 0o500, true]);
+  assert.deepEqual(keptForFiles([0], [home]).set, capabilitySet(Capability.DAC_OVERRIDE));
+});
+
 Deno.test("isReachable: the first class that fits decides, also when it allows less", () => {
   const file = need("read", "/f", ROOT_FOLDER, ["/f", 5, 6, 0o047, false]);
   assert.equal(isReachable({ uid: 5, groups: [6] }, file), false);
