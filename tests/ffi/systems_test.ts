@@ -18,20 +18,7 @@ Deno.test("ffi: no system's folder imports another's", () => {
 });
 
 Deno.test("ffi/darwin: what is tested on other systems opens no library", () => {
-  const native = new Set<string>();
-  const all = new Map([...sources(new URL("darwin/", FFI))].map(([path, text]) => [path.pathname, text]));
-  // Whoever imports the symbols, directly or not.
-  for (let before = -1; before !== native.size;) {
-    before = native.size;
-    for (const [path, text] of all) {
-      const imports = [...text.matchAll(/from "(\.\/[^"]+)"/g)].map(([, specifier]) =>
-        new URL(specifier!, `file://${path}`).pathname
-      );
-      if (/Deno\.dlopen/.test(text) || imports.some((target) => native.has(target))) native.add(path);
-    }
-  }
-  const names = [...native].map((path) => path.slice(path.lastIndexOf("/") + 1)).sort();
-  assert.deepEqual(names, [
+  assert.deepEqual(openers("darwin"), [
     "clock.ts",
     "mod.ts",
     "native_kernel.ts",
@@ -42,6 +29,39 @@ Deno.test("ffi/darwin: what is tested on other systems opens no library", () => 
     "udp.ts",
   ]);
 });
+
+Deno.test("ffi/windows: what is tested on other systems opens no library", () => {
+  assert.deepEqual(openers("windows"), [
+    "clock.ts",
+    "mod.ts",
+    "native_dns.ts",
+    "native_kernel.ts",
+    "native_registry.ts",
+    "network_monitor.ts",
+    "poller.ts",
+    "privileges.ts",
+    "symbols.ts",
+    "tun.ts",
+    "udp.ts",
+    "wintun.ts",
+  ]);
+});
+
+/** Returns the names of a folder's files that have symbols or import those that do, directly or not. */
+function openers(system: string): string[] {
+  const native = new Set<string>();
+  const all = new Map([...sources(new URL(`${system}/`, FFI))].map(([path, text]) => [path.pathname, text]));
+  for (let before = -1; before !== native.size;) {
+    before = native.size;
+    for (const [path, text] of all) {
+      const imports = [...text.matchAll(/from "(\.\/[^"]+)"/g)].map(([, specifier]) =>
+        new URL(specifier!, `file://${path}`).pathname
+      );
+      if (/Deno\.dlopen/.test(text) || imports.some((target) => native.has(target))) native.add(path);
+    }
+  }
+  return [...native].map((path) => path.slice(path.lastIndexOf("/") + 1)).sort();
+}
 
 function* sources(folder: URL): Generator<[URL, string]> {
   let entries: Deno.DirEntry[] = [];

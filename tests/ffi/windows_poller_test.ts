@@ -1,0 +1,193 @@
+/** Waiting for events on a model of WaitForMultipleObjects. */
+
+import assert from "node:assert/strict";
+import { Fault } from "../../lib/base/fault.ts";
+import { EventPoller, type EventSource, type WaitKernel } from "../../ffi/windows/event_poller.ts";
+
+const TIMEOUT = 0x102;
+
+/** Events that reset themselves; a wait on another thread uses the places as they were when it began. */
+class ModelWait implements WaitKernel {
+  /** Which event a handle is of, and which events are set. */
+  readonly events = new Map<number, number>();
+  readonly set = new Set<number>();
+  readonly places: number[] = [];
+  #next = 100;
+  #waiting: { handles: number[]; done: (index: number) => void } | undefined;
+  isEnded = false;
+
+  createEvent(): number {
+    const handle = this.#next++;
+    this.events.set(handle, handle);
+    return handle;
+  }
+
+  setEvent(handle: number): void {
+    this.set.add(this.events.get(handle)!);
+    const { handles, done } = this.#waiting ?? {};
+    const index = handles === undefined ? TIMEOUT : this.#take(handles);
+    if (index === TIMEOUT) return;
+    this.#waiting = undefined;
+    done!(index);
+  }
+
+  duplicate(handle: number): number {
+    const event = this.events.get(handle);
+    if (event === undefined) return 0;
+    const made = this.#next++;
+    this.events.set(made, event);
+    return made;
+  }
+
+  close(handle: number): void {
+    assert.ok(this.#waiting?.handles.includes(handle) !== true, "a handle is closed while it is waited for");
+    assert.ok(this.events.delete(handle), "a handle is closed once");
+  }
+
+  place(index: number, handle: number): void {
+    this.places[index] = handle;
+  }
+
+  wait(first: number, count: number, _timeoutMs: number | undefined): number {
+    return this.#take(this.places.slice(first, first + count));
+  }
+
+  waitElsewhere(count: number, timeoutMs: number | undefined): Promise<number> {
+    const handles = this.places.slice(0, count);
+    const index = this.#take(handles);
+    if (index !== TIMEOUT || timeoutMs === 0) return Promise.resolve(index);
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.#waiting = { handles, done: resolve };
+    return promise;
+  }
+
+  end(): void {
+    this.isEnded = true;
+  }
+
+  #take(handles: readonly number[]): number {
+    const index = handles.findIndex((handle) => this.set.has(this.events.get(handle)!));
+    if (index < 0) return TIMEOUT;
+    this.set.delete(this.events.get(handles[index]!)!);
+    return index;
+  }
+}
+
+/** A source with messages in it; like a socket it sets its event when one comes. */
+class Mailbox implements EventSource {
+  readonly descriptor: number;
+  isReady = false;
+  readonly #kernel: ModelWait;
+  #messages = 0;
+
+  constructor(kernel: ModelWait) {
+    this.#kernel = kernel;
+    this.descriptor = kernel.createEvent();
+  }
+
+  put(count = 1): void {
+    this.#messages += count;
+    this.#kernel.setEvent(this.descriptor);
+  }
+
+  receive(): boolean {
+    this.isReady = this.#messages > 0;
+    if (this.isReady) this.#messages--;
+    return this.isReady;
+  }
+
+  drain(): void {
+    while (this.receive());
+  }
+}
+
+function open(count: number) {
+  const kernel = new ModelWait();
+  const poller = new EventPoller(kernel);
+  const boxes = Array.from({ length: count }, () => new Mailbox(kernel));
+  for (const box of boxes) {
+    poller.add(box);
+    box.drain();
+  }
+  return { kernel, poller, boxes };
+}
+
+Deno.test("EventPoller.wait: tells of all sources that are set, not of the first alone", async () => {
+  const { poller, boxes } = open(4);
+  boxes[3]!.put();
+  boxes[1]!.put();
+  assert.deepEqual(await poller.wait(undefined), [boxes[1], boxes[3]]);
+  for (const box of boxes) box.drain();
+  const pending = poller.wait(undefined);
+  boxes[2]!.put();
+  assert.deepEqual(await pending, [boxes[2]]);
+  await poller.close();
+});
+
+Deno.test("EventPoller.wait: tells of a source again until it is dry, though its event was consumed", async () => {
+  const { poller, boxes: [box] } = open(1);
+  box!.put(2);
+  assert.deepEqual(await poller.wait(undefined), [box]);
+  assert.equal(box!.receive(), true);
+  assert.deepEqual(await poller.wait(undefined), [box]);
+  box!.drain();
+  assert.deepEqual(poller.poll(0), []);
+  await poller.close();
+});
+
+Deno.test("EventPoller.add: does not miss what came before", async () => {
+  const { kernel, poller } = open(1);
+  const late = new Mailbox(kernel);
+  late.put();
+  // Somebody else has seen the event.
+  kernel.set.clear();
+  poller.add(late);
+  assert.deepEqual(await poller.wait(undefined), [late]);
+  await poller.close();
+});
+
+Deno.test("EventPoller: sources come and go while somebody waits, and no handle is closed under him", async () => {
+  const { kernel, poller, boxes } = open(2);
+  const pending = poller.wait(undefined);
+  poller.remove(boxes[0]!);
+  // Its owner may close his handle at once.
+  kernel.close(boxes[0]!.descriptor);
+  assert.deepEqual(await pending, []);
+  const second = poller.wait(undefined);
+  const added = new Mailbox(kernel);
+  poller.add(added);
+  assert.deepEqual(await second, [added]);
+  added.drain();
+  const third = poller.wait(undefined);
+  boxes[1]!.put();
+  assert.deepEqual(await third, [boxes[1]]);
+  await poller.close();
+  // Theirs are left, ours are gone.
+  assert.deepEqual([...kernel.events.keys()].sort(), [boxes[1]!.descriptor, added.descriptor].sort());
+});
+
+Deno.test("EventPoller.wake: ends a pending wait, or the next one; close ends it for good", async () => {
+  const { kernel, poller, boxes: [box] } = open(1);
+  const pending = poller.wait(undefined);
+  poller.wake();
+  assert.deepEqual(await pending, []);
+  poller.wake();
+  assert.deepEqual(await poller.wait(undefined), []);
+  const last = poller.wait(undefined);
+  await poller.close();
+  assert.deepEqual(await last, []);
+  assert.equal(kernel.isEnded, true);
+  box!.put();
+  assert.deepEqual(await poller.wait(undefined), []);
+  assert.deepEqual(poller.poll(0), []);
+  await poller.close();
+});
+
+Deno.test("EventPoller.add: has a bound, which is Windows'", async () => {
+  const { kernel, poller } = open(63);
+  assert.throws(
+    () => poller.add(new Mailbox(kernel)),
+    (error) => error instanceof Fault && /63/.test(error.message),
+  );
+  await poller.close();
+});
