@@ -1,10 +1,11 @@
 /**
  * How this machine reaches the Internet, as a text to compare: its best default routes and the addresses of their
- * links, as netlink lists them. Addresses that IPv6 makes up and drops for privacy do not count, only the networks they
- * are in.
+ * links, as netlink lists them, and where its rules lead elsewhere, for another VPN say, that way. Addresses that IPv6
+ * makes up and drops for privacy do not count, only the networks they are in.
  */
 
-import { type Family, IpNetwork } from "../../lib/base/ip.ts";
+import { type Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
+import { MARK } from "../../lib/host/route_plan.ts";
 import {
   type Address,
   AddressFlag,
@@ -21,6 +22,8 @@ export interface NetworkPathSources {
   readonly addresses: readonly Address[];
   /** Those of the main table that go everywhere; others are passed over. */
   readonly routes: readonly Route[];
+  /** What packets of ours take to some place in the Internet, one for each family that has a way. */
+  readonly taken?: readonly Route[];
 }
 
 /** Returns the path of this machine without `device`; empty if it has none, or if the kernel does not tell. */
@@ -31,6 +34,7 @@ export function readNetworkPath(device: string): Promise<string> {
       links: netlink.links(),
       addresses: netlink.addresses(),
       routes: netlink.routes({ table: MainTable.main, prefix: 0 }),
+      taken: FAR_AWAY.flatMap((address) => netlink.lookUp(address, MARK) ?? []),
     };
     return Promise.resolve(networkPath(sources, device));
   } catch {
@@ -39,7 +43,10 @@ export function readNetworkPath(device: string): Promise<string> {
 }
 
 /** Returns the path that `sources` tell of. */
-export function networkPath({ links, addresses, routes }: NetworkPathSources, device: string): string {
+export function networkPath(
+  { links, addresses, routes, taken = [] }: NetworkPathSources,
+  device: string,
+): string {
   const usable = new Map(
     links.filter((link) => isUsable(link) && link.name !== device).map((link) => [link.index, link]),
   );
@@ -55,9 +62,15 @@ export function networkPath({ links, addresses, routes }: NetworkPathSources, de
       parts.add(`${usable.get(index)!.name} via ${gateway ?? "nothing"}`);
     }
     const indices = new Set(chosen.map(({ index }) => index));
+    for (const { index, gateway, source, type } of taken.filter((route) => route.family === family)) {
+      if (index === undefined || !usable.has(index) || type !== "unicast") continue;
+      if (chosen.some((way) => way.index === index && way.gateway === gateway?.toString())) continue;
+      parts.add(`${usable.get(index)!.name} via ${gateway ?? "nothing"} by a rule`);
+      if (source !== undefined) parts.add(`${usable.get(index)!.name} in ${identity(family, source)}`);
+    }
     for (const address of addresses) {
       if (address.family !== family || !indices.has(address.index) || !isInUse(address)) continue;
-      parts.add(`${usable.get(address.index)!.name} in ${identity(family, address)}`);
+      parts.add(`${usable.get(address.index)!.name} in ${identity(family, address.address)}`);
     }
   }
   return [...parts].sort().join("; ");
@@ -93,9 +106,12 @@ function waysOf({ index, gateway, isDead, nextHops }: Route): Way[] {
   return index === undefined || isDead ? [] : [{ index, gateway: gateway?.toString() }];
 }
 
-function identity(family: Family, { address }: Address): string {
+function identity(family: Family, address: IpAddress): string {
   return family === 4 ? String(address) : String(new IpNetwork(address, NETWORK_6));
 }
 
 /** Length of the part of an IPv6 address that the network gives (RFC 4291 §2.5.1). */
 const NETWORK_6 = 64;
+
+/** Root name servers a and k: in no network of anybody's own, and no range that careful hosts refuse. Nobody is asked. */
+const FAR_AWAY = ["198.41.0.4", "2001:7fd::1"].map(IpAddress.from);

@@ -29,6 +29,9 @@ export const Priority = {
   end: 310,
 } as const;
 
+/** SO_MARK of packets that pass the tunnel by; the same as upstream's. */
+export const MARK = 0xfd00_2021;
+
 /** `protocol` of our rules and routes: who made them. */
 export const PROTOCOL = 70;
 

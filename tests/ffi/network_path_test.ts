@@ -144,6 +144,21 @@ Deno.test("networkPath: names every way of a route that has several, those that 
   );
 });
 
+Deno.test("networkPath: tells where rules lead our packets another way, and nothing more where they do not", () => {
+  const LINKS_TOO = [...LINKS, link(5, "wg0", { operState: "unknown" })];
+  const by = (...taken: Route[]) => networkPath({ ...SOURCES, links: LINKS_TOO, taken }, "fz0");
+  const direct = route("198.41.0.4/32", 2, "192.0.2.1", { source: IpAddress.from("192.0.2.2") });
+  assert.equal(by(direct), PATH);
+  const other = { ...route("198.41.0.4/32", 5), source: IpAddress.from("10.66.0.2") };
+  assert.equal(by(other), `${PATH}; wg0 in 10.66.0.2; wg0 via nothing by a rule`);
+  assert.equal(
+    by(route("198.41.0.4/32", 9), route("198.41.0.4/32", 1, undefined, { type: "unreachable" })),
+    PATH,
+  );
+  const alone = networkPath({ links: LINKS_TOO, addresses: ADDRESSES, routes: [], taken: [other] }, "fz0");
+  assert.equal(alone, "wg0 in 10.66.0.2; wg0 via nothing by a rule");
+});
+
 Deno.test("networkPath: is empty without a default route, and never throws", () => {
   assert.equal(networkPath({ ...SOURCES, routes: ROUTES.slice(4, 5) }, "fz0"), "");
   assert.equal(networkPath({ links: [], addresses: [], routes: [] }, "fz0"), "");

@@ -1,6 +1,6 @@
 /** The machine's network as the kernel has it, listed and changed by netlink. Every call is answered at once. */
 
-import type { Family } from "../../../lib/base/ip.ts";
+import type { Family, IpAddress } from "../../../lib/base/ip.ts";
 import {
   addAddress,
   type Address,
@@ -13,6 +13,7 @@ import { changeLink, findLink, type Link, type LinkChange, listLinks, readLink }
 import type { NetlinkError, Request } from "./message.ts";
 import {
   addRoute,
+  findRoute,
   listRoutes,
   readRoute,
   removeRoute,
@@ -97,6 +98,17 @@ export class NetlinkRoute {
         listRoutes(family, table),
         (type, body) => readRoute(type, body, { ...filter, family }),
       )
+    );
+  }
+
+  /**
+   * Returns the way that a packet of this machine to `destination` with `mark` takes by all rules and tables, as a route to
+   * that one address; undefined where there is none. Nothing is sent.
+   */
+  lookUp(destination: IpAddress, mark: number): Route | undefined {
+    return this.#socket.get(
+      findRoute(destination, mark),
+      (type, body) => readRoute(type, body, { family: destination.family }, true),
     );
   }
 

@@ -102,6 +102,15 @@ export function listRoutes(family: Family, table: number | undefined): Request {
   return { type: RTM_GETROUTE, flags: MessageFlag.dump, body: concatBytes(header, ...attributes) };
 }
 
+/** Returns the request for the way that a packet of this machine to `destination` with `mark` takes; not to be listed. */
+export function findRoute(destination: IpAddress, mark: number): Request {
+  const header = new Uint8Array(RTMSG);
+  header[0] = familyNumber(destination.family);
+  header[1] = destination.bytes.length * 8;
+  const attributes = [attribute(RTA_DST, destination.bytes), attribute32(RTA_MARK, mark)];
+  return { type: RTM_GETROUTE, flags: 0, body: concatBytes(header, ...attributes) };
+}
+
 /** Returns the request that adds a route; with `replace` one with its destination, table and metric goes. */
 export function addRoute(route: RouteSpec, replace = false): Request {
   const flags = MessageFlag.create | (replace ? MessageFlag.replace : MessageFlag.exclusive);
@@ -113,12 +122,20 @@ export function removeRoute(route: RouteSpec): Request {
   return { type: RTM_DELROUTE, flags: 0, body: encode(route, route.scope ?? Scope.nowhere) };
 }
 
-/** Returns the route in a message that `filter` lets pass, undefined if that is about something else. */
-export function readRoute(type: number, body: Uint8Array, filter: RouteFilter = {}): Route | undefined {
+/**
+ * Returns the route in a message that `filter` lets pass, undefined if that is about something else. Routes that the
+ * kernel made for one destination only count where it was asked for that.
+ */
+export function readRoute(
+  type: number,
+  body: Uint8Array,
+  filter: RouteFilter = {},
+  isAnswer = false,
+): Route | undefined {
   if (type !== RTM_NEWROUTE || body.length < RTMSG) return undefined;
   const family = familyOf(body[0]);
   const flags = readU32Le(body, 8);
-  if (family === undefined || (flags & RTM_F_CLONED) !== 0) return undefined;
+  if (family === undefined || (!isAnswer && (flags & RTM_F_CLONED) !== 0)) return undefined;
   if (family !== (filter.family ?? family) || body[1] !== (filter.prefix ?? body[1])) return undefined;
   const attributes = readAttributes(body, RTMSG);
   const table = read32(attributes.get(RTA_TABLE)) ?? body[4]!;
@@ -257,5 +274,6 @@ const RTA_METRICS = 8;
 const RTAX_MTU = 2;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
+const RTA_MARK = 16;
 const RTA_VIA = 18;
 const RTA_NH_ID = 30;
