@@ -2,7 +2,6 @@
 
 import { platform as thisPlatform } from "../ffi/mod.ts";
 import { Fault } from "../lib/base/fault.ts";
-import { IpAddress } from "../lib/base/ip.ts";
 import { silentLog } from "../lib/base/log.ts";
 import {
   type DnsFacts,
@@ -16,6 +15,7 @@ import { connectControl } from "./control/client.ts";
 import { dnsOutlook } from "./dns_outlook.ts";
 import { canRemain, describeChange } from "../lib/host/journal.ts";
 import { peekJournal, thisKernel } from "./journal.ts";
+import { machineNetworks } from "./machine_networks.ts";
 import { pathContext } from "./path_context.ts";
 import { readSessionTrace } from "./service/session_file.ts";
 import { readTokenFile } from "./token_file.ts";
@@ -39,7 +39,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
       receive: await readNumber("/proc/sys/net/core/rmem_max"),
       send: await readNumber("/proc/sys/net/core/wmem_max"),
     },
-    networks: isLinux ? await foreignNetworks(question.tunName ?? DEFAULT_TUN_NAME) : [],
+    networks: isLinux ? await machineNetworks(question.tunName ?? DEFAULT_TUN_NAME) : [],
     otherClients: isLinux ? await otherClients() : [],
     session,
     clockSkewMs: portal.clockSkewMs,
@@ -79,12 +79,25 @@ async function sessionFacts(isLinux: boolean): Promise<SessionFacts> {
   const context = pathContext();
   for (const paths of sessionPaths(context)) {
     const trace = await readSessionTrace(paths).catch(() => ({ type: "none" } as const));
-    if (trace.type === "alive") return { state: "running", pid: trace.record.pid, leftovers: [] };
+    if (trace.type === "alive") {
+      return { state: "running", pid: trace.record.pid, leftovers: [], degraded: await degraded() };
+    }
     if (trace.type === "killed") {
       return { state: "killed", pid: trace.record?.pid, leftovers: isLinux ? await leftovers() : [] };
     }
   }
   return { state: "none", pid: undefined, leftovers: isLinux ? await leftovers() : [] };
+}
+
+/** What the session says that it cannot do on this machine. */
+async function degraded(): Promise<readonly string[]> {
+  try {
+    const control = await connectControl("read");
+    return (await control.ask("status", {})).network?.degraded ?? [];
+  } catch {
+    // It may not be asked, or is about to end.
+    return [];
+  }
 }
 
 async function leftovers(): Promise<readonly string[]> {
@@ -118,40 +131,6 @@ async function rpFilters(tunName = DEFAULT_TUN_NAME): Promise<Readonly<Record<st
 async function readNumber(path: string): Promise<number | undefined> {
   const text = await Deno.readTextFile(path).catch(() => "");
   return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
-}
-
-/** Networks that are on or lead to other devices than `own`. */
-async function foreignNetworks(own: string): Promise<DoctorFacts["networks"]> {
-  const found = interfaceNetworks().filter(({ device }) => device !== own);
-  const text = await Deno.readTextFile("/proc/net/route").catch(() => "");
-  for (const line of text.split("\n").slice(1)) {
-    const [device, destination, , , , , , mask] = line.split("\t");
-    if (device === undefined || device === own || destination === undefined || mask === undefined) continue;
-    const prefix = [...hexAddress(mask)].reduce(
-      (sum, byte) => sum + byte.toString(2).replaceAll("0", "").length,
-      0,
-    );
-    found.push({ device, network: `${[...hexAddress(destination)].join(".")}/${prefix}` });
-  }
-  return found;
-}
-
-function interfaceNetworks(): { device: string; network: string }[] {
-  try {
-    return Deno.networkInterfaces()
-      .filter(({ name, address }) => name !== "lo" && IpAddress.parse(address) !== undefined)
-      .map(({ name, address, cidr }) => ({
-        device: name,
-        network: `${address}${cidr.slice(cidr.indexOf("/"))}`,
-      }));
-  } catch {
-    return [];
-  }
-}
-
-/** The bytes of an IPv4 address of /proc/net/route: hexadecimal, the last byte first. */
-function hexAddress(text: string): number[] {
-  return (text.match(/../g) ?? []).map((byte) => parseInt(byte, 16)).toReversed();
 }
 
 /** Programs that are clients, by the names that the kernel keeps of them (15 characters). */

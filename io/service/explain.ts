@@ -1,5 +1,6 @@
 /** Why traffic for a name, an address or a resource goes where it goes: the answer of `fz explain`. Changes nothing. */
 
+import type { IpNetwork } from "../../lib/base/ip.ts";
 import { shortId } from "../../lib/base/text.ts";
 import type { Explanation } from "../../lib/client/explain.ts";
 import type { ClientStatus, GatewayStatus, ResourceStatus } from "../../lib/client/status.ts";
@@ -16,8 +17,20 @@ import { FilterSet } from "../../lib/resource/filter.ts";
 import { gatewayDocument, resourceDocument } from "./documents.ts";
 import type { ProbeEngine } from "./probe.ts";
 
+/** What the machine leads past the tunnel. */
+export interface Passing {
+  /** Whatever resources say. */
+  readonly excluded: readonly IpNetwork[];
+  /** Of those that the Internet resource would take; none where local networks go into the tunnel, too. */
+  readonly local: readonly IpNetwork[];
+}
+
 /** Returns what happens to traffic for the target of `request`. */
-export function explainTarget(engine: ProbeEngine, request: RequestOf<"explain">): ExplainDocument {
+export function explainTarget(
+  engine: ProbeEngine,
+  request: RequestOf<"explain">,
+  passing: Passing = { excluded: [], local: [] },
+): ExplainDocument {
   const status = engine.status();
   const target = parseTarget(request.target, status.resources);
   const { host } = target;
@@ -28,12 +41,14 @@ export function explainTarget(engine: ProbeEngine, request: RequestOf<"explain">
     : undefined;
   const asked = askedOf(request, target);
   const facts: Facts = { text: request.target, status, host, explanation, named, asked };
-  const resources = explanation?.resources ?? (named === undefined ? [] : [named]);
+  const found = explanation?.resources ?? (named === undefined ? [] : [named]);
+  const past = passesBy(host, found, passing);
+  const resources = past === undefined ? found : [];
   const judged = resources.map((resource) => ({ resource, permitted: permits(resource, asked) }));
   const carrier = judged.find(({ permitted }) => permitted !== false)?.resource;
-  const gateway = gatewayOf(facts, carrier);
+  const gateway = past === undefined ? gatewayOf(facts, carrier) : undefined;
   const domain = explanation?.domain;
-  const { because, problem } = reasonOf(facts, resources, carrier, gateway);
+  const { because, problem } = past ?? reasonOf(facts, resources, carrier, gateway);
   return {
     schema: 1,
     target: request.target,
@@ -48,7 +63,7 @@ export function explainTarget(engine: ProbeEngine, request: RequestOf<"explain">
         ...(mapping === undefined ? {} : { mapping }),
       };
     }),
-    verdict: explanation?.verdict ?? "resource",
+    verdict: past === undefined ? explanation?.verdict ?? "resource" : "not-tunnelled",
     ...(gateway === undefined ? {} : { gateway: gatewayDocument(gateway, status) }),
     because,
     ...(problem === undefined ? {} : { problem }),
@@ -88,6 +103,29 @@ function permits({ filters }: ResourceStatus, asked: Asked | undefined): boolean
   if (asked.protocol === "icmp") return set.permits("icmp", 0);
   if (asked.port !== undefined) return set.permits(asked.protocol, asked.port);
   return set.permitsAll || filters.some(({ protocol }) => protocol === asked.protocol);
+}
+
+/** Why the machine does not even hand packets for the address to the session; undefined if it does. */
+function passesBy(
+  host: Host | undefined,
+  found: readonly ResourceStatus[],
+  { excluded, local }: Passing,
+): Reason | undefined {
+  if (host?.type !== "address") return undefined;
+  const covering = (networks: readonly IpNetwork[]) =>
+    networks.find((network) => network.contains(host.address));
+  const out = covering(excluded);
+  if (out !== undefined) {
+    return { because: `Network ${out} is excluded: it goes past the tunnel, as without fz.` };
+  }
+  const near = found.length > 0 && found.every(({ type }) => type === "internet")
+    ? covering(local)
+    : undefined;
+  return near && {
+    because:
+      `Network ${near} is this machine's own, and no resource but the Internet covers it: it goes past the ` +
+      "tunnel, as without fz.",
+  };
 }
 
 function gatewayOf({ status, explanation }: Facts, carrier: ResourceStatus | undefined) {

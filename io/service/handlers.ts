@@ -12,6 +12,7 @@ import { captureSession } from "./capture.ts";
 import { queryDns } from "./dns_query.ts";
 import { dnsDocument, healthDocument } from "./documents.ts";
 import { explainTarget } from "./explain.ts";
+import { localNetworks } from "../machine_networks.ts";
 import { changeLogFilter, logLines } from "./log_lines.ts";
 import type { Service } from "./service.ts";
 import { ping, waitFor } from "./wait.ts";
@@ -39,9 +40,11 @@ export function serviceHandlers(service: Service): ControlHandlers {
       if (service.engine === undefined) throw notSignedIn(service);
       return queryDns(service.engine, request);
     },
-    explain: (request) => {
+    explain: async (request) => {
       if (service.engine === undefined) throw notSignedIn(service);
-      return explainTarget(service.engine, request);
+      const { excluded, lan, tunName } = service.engine.facts();
+      const local = lan === "deny" ? [] : await localNetworks(tunName);
+      return explainTarget(service.engine, request, { excluded, local });
     },
     wait: (request, signal) => waitFor(service, request, signal),
     ping: (request, signal) => ping(service, request, signal),

@@ -65,6 +65,8 @@ export interface SessionFacts {
   readonly pid: number | undefined;
   /** Rules and routes of ours while no session runs. */
   readonly leftovers: readonly string[];
+  /** What a session that runs cannot do on this machine: sentences. */
+  readonly degraded?: readonly string[];
 }
 
 /** What the command knows from the settings; the rest of the facts is gathered on the machine. */
@@ -120,6 +122,7 @@ export function diagnose(facts: DoctorFacts): readonly Finding[] {
     ...(facts.os === "linux" ? [reversePath(facts), buffers(facts), overlap(facts)] : []),
     otherClients(facts),
     leftovers(facts),
+    ...limits(facts),
   ].filter((finding): finding is Finding => finding !== undefined);
 }
 
@@ -153,8 +156,10 @@ function dns({ dns }: DoctorFacts): Finding | undefined {
     return {
       check: "dns",
       status: "problem",
-      message: `DNS control "${control}" cannot be used: ${failure}`,
-      fix: "fz config set dns-control disabled, or another method",
+      message: uncapitalised(failure),
+      fix: isAsked
+        ? "fz config unset dns-control, to use what fits this machine"
+        : "fz config set dns-control disabled, or another method",
       code: "dns",
     };
   }
@@ -389,6 +394,19 @@ function leftovers({ session }: DoctorFacts): Finding {
     ...(session.leftovers.length === 0 ? {} : { detail: session.leftovers.join("; ") }),
     fix: "fz cleanup",
   };
+}
+
+function limits({ session }: DoctorFacts): readonly Finding[] {
+  return (session.degraded ?? []).map((sentence) => ({
+    check: "limits",
+    status: "warning",
+    message: uncapitalised(sentence),
+    detail: "The session works as far as this machine lets it.",
+  }));
+}
+
+function uncapitalised(sentence: string): string {
+  return `${sentence.slice(0, 1).toLowerCase()}${sentence.slice(1)}`;
 }
 
 function overlaps(one: IpNetwork, other: IpNetwork): boolean {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { IpAddress } from "../../lib/base/ip.ts";
+import { type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { ProbeEvent } from "../../lib/control/api.ts";
 import { explainTarget } from "../../io/service/explain.ts";
 import type { ProbeEngine, ProbeSession, ProbeWorld } from "../../io/service/probe.ts";
 import { ping, waitFor } from "../../io/service/wait.ts";
 import { Questions } from "../../io/questions.ts";
-import { Harness, OFFICE, SITE, WIKI } from "../lib/client/harness.ts";
+import { Harness, INTERNET, OFFICE, SITE, WIKI } from "../lib/client/harness.ts";
 
 const HOST = { ...OFFICE, id: "r-host", name: "Host", address: "10.20.0.9/32" };
 const POOL = {
@@ -197,6 +197,27 @@ Deno.test("explainTarget says in a sentence what happens", () => {
   world.engine.questions.requestAccess(HOST.id);
   assert.match(explain("10.20.0.9"), /through gateway g1 \(direct, 3\.0 ms\)/);
   assert.match(explain("100.81.7.1"), /^gateway - It is the tunnel address of gateway g1/);
+});
+
+Deno.test("explainTarget says what the machine leads past the tunnel", () => {
+  const world = new World([HOST, INTERNET]);
+  world.harness.session.setInternetResource(true, performance.now());
+  const passing = {
+    excluded: [IpNetwork.from("10.20.0.0/29"), IpNetwork.from("203.0.113.0/24")],
+    local: [IpNetwork.from("10.20.0.0/16"), IpNetwork.from("192.168.77.0/24")],
+  };
+  const explain = (target: string) => {
+    const { because, verdict, matches } = explainTarget(world.engine, { target }, passing);
+    return `${verdict} ${matches.map(({ resource }) => resource.name).join()} ${because}`;
+  };
+  assert.match(explain("203.0.113.7"), /^not-tunnelled {2}Network 203\.0\.113\.0\/24 is excluded/);
+  assert.match(
+    explain("192.168.77.10"),
+    /^not-tunnelled {2}Network 192\.168\.77\.0\/24 is this machine's own/,
+  );
+  // A resource of its own beats the local network.
+  assert.match(explain("10.20.0.9"), /^resource Host Resource "Host" leads there/);
+  assert.match(explain("8.8.8.8"), /^resource Internet Resource "Internet" leads there/);
 });
 
 /** A session in which the test plays the portal, the gateway and the hosts. */

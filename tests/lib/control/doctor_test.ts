@@ -77,7 +77,12 @@ Deno.test("diagnose: names cause, code and fixing command of each problem", () =
       { dns: { ...DNS, failure: "no resolvectl" } },
       "dns",
       "dns",
-      /dns-control/,
+      /dns-control disabled/,
+    ],
+    [
+      { dns: { ...DNS, failure: "Cannot set DNS", isAsked: true } },
+      ...["dns", "dns"] as const,
+      /config unset dns-control/,
     ],
     [
       { dns: { ...DNS, session: { repairs: 5, problem: "x keeps changing it" } } },
@@ -124,6 +129,11 @@ Deno.test("diagnose: warns of what only may do harm, and such a machine still ca
     [{ udp: { asked: 3, answered: 1 } }, "udp", /2 of 3/],
     [{ session: { state: "killed", pid: 9, leftovers: ["rule"] } }, "leftovers", /killed session/],
     [{ session: { state: "none", pid: undefined, leftovers: ["rule"] } }, "leftovers", /killed session/],
+    [
+      { session: { state: "running", pid: 9, leftovers: [], degraded: ["This machine has no IPv6"] } },
+      "limits",
+      /^this machine has no IPv6$/,
+    ],
     [
       {
         networks: [{ device: "tailscale0", network: "100.101.102.103/32" }, {
