@@ -217,7 +217,7 @@ Deno.test("explainTarget says what the machine leads past the tunnel", () => {
   );
   // A resource of its own beats the local network.
   assert.match(explain("10.20.0.9"), /^resource Host Resource "Host" leads there/);
-  assert.match(explain("8.8.8.8"), /^resource Internet Resource "Internet" leads there/);
+  assert.match(explain("8.8.8.8"), /^resource Internet Resource Resource "Internet Resource" leads there/);
 });
 
 /** A session in which the test plays the portal, the gateway and the hosts. */
