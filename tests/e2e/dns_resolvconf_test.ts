@@ -81,6 +81,11 @@ for (const flavour of FLAVOURS) {
           async () => assert.deepEqual((await dnsStatus(network)).systemResolvers, [v4]),
           20_000,
         );
+        // What is set for it would mend the next step's damage unasked.
+        await eventually(
+          async () => assert.match(await host.readFile("/etc/resolv.conf"), /^nameserver 100\.100\.111\./m),
+          20_000,
+        );
       });
 
       await check("somebody takes our record away: it comes back", async () => {
