@@ -126,7 +126,9 @@ class Connection {
       if (this.#isInterrupted) return this.#interrupted(stages);
     }
     stages.end();
-    this.#answer(await control.ask("status", {}), found !== undefined && outcome.wasConnected);
+    const status = await control.ask("status", {});
+    this.#answer(status, found !== undefined && outcome.wasConnected);
+    if (held.settings.dnsControl === undefined) this.#noteDns(status);
     return EXIT_OK;
   }
 
@@ -223,6 +225,13 @@ class Connection {
       "The session goes on connecting: `fz status` shows how far it is, `fz down` ends it",
     );
     return EXIT_INTERRUPTED;
+  }
+
+  /** Who did not ask for it shall not have to find it out. */
+  #noteDns({ dns }: StatusDocument): void {
+    if (dns?.control !== "disabled") return;
+    const why = dns.reason === undefined ? "" : `: ${dns.reason}`;
+    printNote(this.#context, `Names of resources are not found${why}; see \`fz dns status\``);
   }
 
   #answer(status: StatusDocument, wasConnected: boolean): void {

@@ -141,6 +141,24 @@ Deno.test("fz up: says that it is connected already, also in JSON", async () => 
   });
 });
 
+Deno.test("fz up: says that names are not found, unless it was told to leave DNS alone", async () => {
+  const dns: StatusDocument["dns"] = {
+    ...{ control: "disabled", reason: "/etc/resolv.conf cannot be written", sentinels: [], intercepted: [] },
+    ...{ systemResolvers: [], answered: {}, cacheEntries: 0 },
+  };
+  const document = status("connected", { dns });
+  for (
+    const [env, says] of [[{}, /^fz: Names .*: .* cannot be written; see `fz dns status`\n$/], [
+      { FZ_DNS_CONTROL: "disabled" },
+      /^$/,
+    ]] as const
+  ) {
+    const context = withSession(session([first("connected")], { document }).control, { env });
+    assert.equal(await run(["up"], context), 0);
+    assert.match(context.written.stderr, says);
+  }
+});
+
 Deno.test("fz up: ends with the cause of a dead credential, and its exit code", async (t) => {
   for (const [code, exit] of [["rejected", 3], ["expired", 4]] as const) {
     await t.step(code, async () => {
