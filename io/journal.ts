@@ -19,6 +19,7 @@ import {
   MAX_CHANGES,
   MAX_JOURNAL_BYTES,
 } from "../lib/host/journal.ts";
+import { guardFolder } from "./windows_folder.ts";
 
 /** A journal that somebody holds. */
 export interface HeldJournal extends Journal {
@@ -249,7 +250,11 @@ function readJournal(path: string): Found {
 /** Returns undefined if another process has the folder. Makes it if it is not there. */
 function takeFolder(folder: string): Deno.FsFile | undefined {
   Deno.mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const file = Deno.openSync(folder, { read: true });
+  guardFolder(folder);
+  // Windows opens no folders.
+  const file = Deno.build.os === "windows"
+    ? Deno.openSync(`${folder}/journal.lock`, { read: true, write: true, create: true })
+    : Deno.openSync(folder, { read: true });
   try {
     if (file.tryLockSync(true)) return file;
   } catch (error) {

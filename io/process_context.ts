@@ -48,9 +48,28 @@ export function listenSignals<Name extends Deno.Signal>(
   names: readonly Name[],
   handler: (name: Name) => void,
 ): () => void {
-  const listeners = names.map((name) => [name, () => handler(name)] as const);
+  const listeners = names.flatMap((name) =>
+    signalsFor(name, Deno.build.os).map((signal) => [signal, () => handler(name)] as const)
+  );
   for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
   return () => {
     for (const [name, listener] of listeners) Deno.removeSignalListener(name, listener);
   };
+}
+
+/**
+ * Returns what `os` has for the signal `name`. Windows knows Ctrl+C, Ctrl+Break, and the end of the console, of which the
+ * runtime tells by SIGHUP: both of these mean that the program is to end.
+ */
+export function signalsFor(name: Deno.Signal, os: typeof Deno.build.os): readonly Deno.Signal[] {
+  if (os !== "windows") return [name];
+  switch (name) {
+    case "SIGINT":
+    case "SIGBREAK":
+      return [name];
+    case "SIGTERM":
+      return ["SIGBREAK", "SIGHUP"];
+    default:
+      return [];
+  }
 }

@@ -5,6 +5,7 @@
 
 import { Fault } from "../lib/base/fault.ts";
 import { SERVICE_USER } from "../lib/control/service/user.ts";
+import { guardFolder } from "./windows_folder.ts";
 
 /** Root's runtime folder, and the service's. */
 const MACHINE_FOLDER = "/run/fz";
@@ -17,7 +18,8 @@ const CHOOSE = "choose another folder by FZ_RUNTIME_DIR.";
  */
 export function makeRuntimeFolder(path: string): void {
   try {
-    if (makeFolder(path) || Deno.build.os === "windows") return;
+    if (makeFolder(path)) return;
+    if (Deno.build.os === "windows") return guardFolder(path);
     const { uid, mode } = Deno.statSync(path);
     if (uid !== null && uid !== 0 && uid !== Deno.uid() && !isServices(path, uid)) {
       throw unusable(path, `it belongs to user ${uid}`, `Remove it, or ${CHOOSE}`);
@@ -54,7 +56,8 @@ function makeFolder(path: string): boolean {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
-  if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o755);
+  if (Deno.build.os === "windows") guardFolder(path);
+  else Deno.chmodSync(path, 0o755);
   return true;
 }
 

@@ -7,6 +7,7 @@
 import fs from "node:fs";
 import { toHex } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { guardFolder } from "../windows_folder.ts";
 
 /** Who owns a file. */
 export interface Owner {
@@ -156,6 +157,7 @@ function removeDrafts(folder: PinnedFolder, name: string, olderThanMs: number): 
 /** Root's folders can be listed by all, as upstream makes them; a user's are his own. */
 function makeFolders(folder: string): void {
   fs.mkdirSync(folder, { recursive: true, mode: Deno.uid() === 0 ? 0o755 : 0o700 });
+  guardFolder(folder);
 }
 
 function attempt<T>(verb: "store" | "remove", path: string, work: () => T): T {

@@ -1,4 +1,4 @@
-/** Processes as the kernel tells them apart: proc(5), and ps(1) where there is no /proc. */
+/** Processes as the kernel tells them apart: proc(5), ps(1) where there is no /proc, or Windows' own functions. */
 
 import process from "node:process";
 import { runTool } from "../../ffi/command.ts";
@@ -6,6 +6,10 @@ import { runTool } from "../../ffi/command.ts";
 /** Returns when the process `pid` started, as a text that no later process of that id has; undefined if it is gone. */
 export async function processStart(pid: number): Promise<string | undefined> {
   if (Deno.build.os === "darwin") return await processStartByPs(pid);
+  if (Deno.build.os === "windows") {
+    const trace = await traceOnWindows(pid);
+    return trace.type === "alive" ? trace.start : undefined;
+  }
   let stat: string;
   try {
     stat = await Deno.readTextFile(`/proc/${pid}/stat`);
@@ -38,7 +42,8 @@ export async function processStartByPs(pid: number): Promise<string | undefined>
 }
 
 /** Returns whether the process `pid` lives and is another user's where others' are hidden (hidepid in proc(5)). */
-export function isHidden(pid: number): boolean {
+export async function isHidden(pid: number): Promise<boolean> {
+  if (Deno.build.os === "windows") return (await traceOnWindows(pid)).type === "hidden";
   try {
     Deno.statSync(`/proc/${pid}`);
     return false;
@@ -51,6 +56,11 @@ export function isHidden(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
+}
+
+async function traceOnWindows(pid: number) {
+  // Opens a library that is there only.
+  return (await import("../../ffi/windows/process_start.ts")).traceProcess(pid);
 }
 
 /** Number of the field in proc(5); the state is field 3. */

@@ -71,7 +71,7 @@ export async function readSessionTrace({ sessionFile }: Pick<Paths, "sessionFile
   const record = parse(text);
   if (record === undefined) return { type: "killed", record };
   const start = await processStart(record.pid);
-  const isAlive = start === record.processStart || (start === undefined && isHidden(record.pid));
+  const isAlive = start === record.processStart || (start === undefined && await isHidden(record.pid));
   return { type: isAlive ? "alive" : "killed", record };
 }
 

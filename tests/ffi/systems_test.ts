@@ -40,6 +40,7 @@ Deno.test("ffi/windows: what is tested on other systems opens no library", () =>
     "network_monitor.ts",
     "poller.ts",
     "privileges.ts",
+    "process_start.ts",
     "symbols.ts",
     "tun.ts",
     "udp.ts",

@@ -85,9 +85,9 @@ Deno.test("readSessionTrace: waits for no pipe, reads no gigabyte, and opens no 
   }
 });
 
-Deno.test("isHidden: neither who is gone nor who can be seen", () => {
-  assert.equal(isHidden(Deno.pid), false);
-  assert.equal(isHidden(2 ** 22 + 1), false);
+Deno.test("isHidden: neither who is gone nor who can be seen", async () => {
+  assert.equal(await isHidden(Deno.pid), false);
+  assert.equal(await isHidden(2 ** 22 + 1), false);
 });
 
 Deno.test("processStart: is undefined for a zombie and for nobody", async () => {
