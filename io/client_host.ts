@@ -211,6 +211,7 @@ export class ClientHost {
   maintain(): Promise<void> {
     return this.#inTurn(async () => {
       await this.bypass.expire();
+      await this.#network.followServers?.();
       const dns = this.#applied?.dns;
       if (dns === undefined) return;
       await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain));
@@ -223,22 +224,26 @@ export class ClientHost {
   }
 
   /**
-   * Takes back everything but the device: DNS, then rules and routes. Never throws, and takes a few seconds at the most;
-   * what is not undone by then stays in the journal.
+   * Takes back everything but the device: DNS, then, after `lastAnswers`, rules and routes. Never throws, and takes a few
+   * seconds at the most; what is not undone by then stays in the journal.
    */
-  async undo(): Promise<void> {
+  async undo(lastAnswers: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     if (this.#isUndone) return await this.#work;
     this.#isUndone = true;
     this.#upkeep.close();
     const before = this.#work;
-    this.#work = this.#undoInOrder(before);
+    this.#work = this.#undoInOrder(before, lastAnswers);
     await this.#work;
   }
 
-  async #undoInOrder(before: Promise<void>): Promise<void> {
+  async #undoInOrder(before: Promise<void>, lastAnswers: () => Promise<void>): Promise<void> {
     const left = [
       ...await this.#undoStep("what was being changed", before),
       ...await this.#undoStep("DNS", this.#dns.undo()),
+      ...await this.#undoStep(
+        "the last questions",
+        this.#applied === undefined ? Promise.resolve() : lastAnswers(),
+      ),
       ...await this.#undoStep("rules and routes", this.#network.undo()),
     ];
     this.#journal.close();

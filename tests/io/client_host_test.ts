@@ -19,6 +19,24 @@ Deno.test("ClientHost.undo: gives DNS back first, then rules and routes, and let
   assert.deepEqual(story.length, 3);
 });
 
+Deno.test("ClientHost.undo: between DNS and routes the last questions are answered, where there were any", async () => {
+  for (const isApplied of [true, false]) {
+    const { story, host } = await open({});
+    if (isApplied) await apply(host);
+    story.length = 0;
+    await host.undo(() => Promise.resolve(void story.push("last answers")));
+    const between = isApplied ? ["last answers"] : [];
+    assert.deepEqual(story, ["dns.undo", ...between, "network.undo", "journal.close"]);
+  }
+});
+
+Deno.test("ClientHost.apply: DNS leads to us when routes and rules do", async () => {
+  const { story, host } = await open({});
+  story.length = 0;
+  await apply(host);
+  assert.deepEqual(story, ["network.configure", "network.setRoutes", "dns.set"]);
+});
+
 Deno.test("ClientHost.undo: a service that does not answer holds nothing up; what is left stays noted, and is said", async () => {
   const { story, host, errors, journal } = await open({ dnsUndo: () => new Promise(() => {}) });
   await apply(host);
