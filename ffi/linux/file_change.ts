@@ -57,10 +57,7 @@ export function isPlain(path: string): boolean {
 export function saveCopy(path: string, original: NonNullable<FileChange["original"]>): void {
   replace(path, (draft) => {
     if (original.type === "link") return Deno.symlinkSync(original.target, draft);
-    Deno.writeFileSync(draft, fromBase64(original.content)!, {
-      createNew: true,
-      mode: original.mode | 0o600,
-    });
+    writeDraft(draft, fromBase64(original.content)!, original.mode | 0o600);
     ownAs(draft, original);
   });
 }
@@ -76,7 +73,7 @@ export function write(path: string, text: string, isInPlace: boolean): void {
   if (isInPlace) return writeInPlace(path, text);
   const former = quietly(() => Deno.lstatSync(path));
   replace(path, (draft) => {
-    Deno.writeTextFileSync(draft, text, { createNew: true, mode: 0o644 });
+    writeDraft(draft, new TextEncoder().encode(text), 0o644);
     if (former?.isFile) ownAs(draft, { mode: former.mode! & 0o7777, uid: former.uid!, gid: former.gid! });
     else Deno.chmodSync(draft, 0o644);
   });
@@ -91,9 +88,20 @@ function writeInPlace(path: string, text: string): void {
   using file = Deno.openSync(path, { write: true });
   const padded = new Uint8Array(Math.max(bytes.length, file.statSync().size)).fill(NEWLINE);
   padded.set(bytes);
-  for (let written = 0; written < padded.length;) written += file.writeSync(padded.subarray(written));
+  writeAll(file, padded);
   file.truncateSync(bytes.length);
   file.syncSync();
+}
+
+/** On the disk before it takes its place: after a power cut there would else be an empty file. */
+function writeDraft(draft: string, bytes: Uint8Array, mode: number): void {
+  using file = Deno.openSync(draft, { write: true, createNew: true, mode });
+  writeAll(file, bytes);
+  file.syncSync();
+}
+
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }
 
 /** Returns where a file at `path` is written before it takes its place: always the same, so that the next one finds it. */
