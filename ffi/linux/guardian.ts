@@ -75,7 +75,12 @@ function taskOf(change: Change): Record<string, string> | undefined {
 /** One variable of an environment holds 128 KiB (execve(2)). */
 const MAX_CONTENT = 100_000;
 
+/**
+ * What is made anew must not be there before (set -C). resolvconf runs hooks, which start daemons: those must inherit
+ * neither the lock nor deaf ears, and one that hangs must not keep the lock from the next session.
+ */
 const SCRIPT = `
+set -C
 trap '' HUP INT QUIT TERM PIPE
 while read -r word; do
   [ "$word" = done ] && exit 0
@@ -92,17 +97,25 @@ if [ -f "$LOCK" ] && command -v flock >/dev/null; then
   flock -w 1 9 || exit 0
   is_ours || exit 0
 fi
+if [ "$TASK" = record ]; then
+  (trap - HUP INT QUIT TERM PIPE && exec 9>&- && exec resolvconf -d "$RECORD") &
+  tool=$!
+  (exec 9>&-; sleep 5; kill -9 $tool) &
+  watch=$!
+  wait $tool
+  kill -9 $watch
+  exit 0
+fi
 draft=$FILE.fz-new
 rm -f "$draft"
 case $TASK in
-  record) resolvconf -d "$RECORD" ;;
   none) rm -f "$FILE" ;;
   link) ln -s "$TARGET" "$draft" && mv -f "$draft" "$FILE" ;;
-  place) printf %s "$CONTENT" >"$FILE" ;;
+  place) printf %s "$CONTENT" >|"$FILE" ;;
   file)
     umask 077
     printf %s "$CONTENT" >"$draft" && chmod "$MODE" "$draft" && { chown "$OWNER" "$draft" || :; } && mv -f "$draft" "$FILE"
     ;;
 esac
-[ "$TASK" = record ] || rm -f "$draft"
+rm -f "$draft"
 `;
