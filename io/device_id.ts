@@ -44,6 +44,19 @@ export function externalId(id: string): string {
   return UUID.test(id) ? toHex(sha256(utf8(id))) : id;
 }
 
+/** Returns the file of a machine's id: upstream's on each system, so that a machine keeps its identity. */
+export function machinePath(role: "client" | "gateway", os: string = Deno.build.os): string {
+  if (role === "gateway") return "/var/lib/firezone/gateway_id";
+  switch (os) {
+    case "windows":
+      return "C:\\ProgramData\\dev.firezone.client\\config\\firezone-id.json";
+    case "darwin":
+      return "/Library/Application Support/dev.firezone.client/config/firezone-id.json";
+    default:
+      return "/var/lib/dev.firezone.client/config/firezone-id.json";
+  }
+}
+
 function pathOf({ path, role }: DeviceIdOptions): string {
   return path ?? userPath(role) ?? MACHINE_PATHS[role];
 }
@@ -122,9 +135,4 @@ const APP_IDS = {
   gateway: "753b38f9f96947ef8083802d5909a372",
 } as const;
 
-const MACHINE_PATHS = {
-  client: Deno.build.os === "windows"
-    ? "C:\\ProgramData\\dev.firezone.client\\config\\firezone-id.json"
-    : "/var/lib/dev.firezone.client/config/firezone-id.json",
-  gateway: "/var/lib/firezone/gateway_id",
-} as const;
+const MACHINE_PATHS = { client: machinePath("client"), gateway: machinePath("gateway") } as const;
