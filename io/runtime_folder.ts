@@ -10,6 +10,7 @@ import { guardFolder } from "./windows_folder.ts";
 /** Root's runtime folder, and the service's. */
 const MACHINE_FOLDER = "/run/fz";
 const OTHERS_WRITE = 0o022;
+const AS_ROOT = Deno.build.os === "windows" ? "as administrator" : "with sudo";
 const CHOOSE = "choose another folder by FZ_RUNTIME_DIR.";
 
 /**
@@ -44,7 +45,7 @@ export function runtimeFolderFault(path: string, cause: unknown): Fault {
   return unusable(
     path,
     reason,
-    `${isRefusal ? "Run the command with sudo" : "See what is there"}, or ${CHOOSE}`,
+    `${isRefusal ? `Run the command ${AS_ROOT}` : "See what is there"}, or ${CHOOSE}`,
   );
 }
 

@@ -76,7 +76,7 @@ export function describeTunHolder(holder: TunHolder | undefined): string {
 }
 
 function stepFor(holder: TunHolder | undefined): string {
-  const isRoot = Deno.uid() === 0;
+  const isRoot = Deno.uid() === 0 || Deno.build.os === "windows";
   if (holder === undefined) {
     return isRoot
       ? "Stop it where it was started."

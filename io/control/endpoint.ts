@@ -136,7 +136,9 @@ function isDenied(error: unknown): boolean {
 function privilegeFault({ runtime }: Paths, authority: "read" | "change"): Fault {
   const verb = authority === "read" ? "ask" : "steer";
   return new Fault("privilege", `Cannot ${verb} the session in "${runtime}": it is another user's`, {
-    next: authority === "read"
+    next: Deno.build.os === "windows"
+      ? "Run the command as administrator."
+      : authority === "read"
       ? `Run the command with sudo, or join the group "${READERS_GROUP}" to ask without it: sudo usermod -aG ${READERS_GROUP} "$USER", then sign in to this machine anew.`
       : "Run the command with sudo.",
   });
