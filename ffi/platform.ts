@@ -241,6 +241,11 @@ export interface HostNetwork {
   setExcluded(networks: readonly IpNetwork[]): Promise<void>;
   /** Says what becomes of networks that the machine has routes of its own to; see `HostNetworkOptions.lan`. */
   setLan(lan: "allow" | "deny"): Promise<void>;
+  /**
+   * Looks which TCP ports programs of this machine listen on, so that their answers go back the way the question came while
+   * everything else goes into the tunnel. Missing where nothing needs to be done for that.
+   */
+  followServers?(): Promise<void>;
   /** Follows the machine's network: what was there before is gone, or leads elsewhere. */
   handleNetworkChanged(): Promise<void>;
   /**

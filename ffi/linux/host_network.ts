@@ -12,7 +12,9 @@ import { routeKey, type RouteStep, routeSteps, ruleKey } from "../../lib/host/ro
 import { Errno } from "../errno.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { configureDevice } from "./addresses.ts";
+import { readListeners } from "./listeners.ts";
 import { type Edit, type NetlinkError, NetlinkRoute } from "./netlink/mod.ts";
+import { findRivals } from "./rivals.ts";
 import { isReversePathStrict } from "./reverse_path.ts";
 import {
   type OwnState,
@@ -66,6 +68,8 @@ class LinuxNetwork implements HostNetwork {
       lan,
       bypass: [],
       localPorts: [],
+      servedPorts: [],
+      lateLocal: [],
     };
   }
 
@@ -116,6 +120,16 @@ class LinuxNetwork implements HostNetwork {
   setLan(lan: "allow" | "deny"): Promise<void> {
     return this.#inTurn(() => {
       this.#wishes = { ...this.#wishes, lan };
+      this.#lookForServers();
+      this.#applyRules();
+    });
+  }
+
+  followServers(): Promise<void> {
+    return this.#inTurn(() => {
+      const { families, ruleFamilies } = this.#wishes;
+      if (families.length === 0 || families.some((family) => !ruleFamilies.includes(family))) return;
+      this.#lookForServers();
       this.#applyRules();
     });
   }
@@ -168,9 +182,10 @@ class LinuxNetwork implements HostNetwork {
     this.#withKernel((kernel) => {
       const device = kernel.link(this.#options.device)?.index ?? 0;
       this.#wishes = { ...this.#wishes, device };
+      this.#lookForServers();
       while (!this.#change(kernel, readOwnState(kernel, this.#mainDevice()), "all"));
+      this.#judge(kernel);
     });
-    this.#judge();
   }
 
   /** Does the same where no route depends on what has changed. */
@@ -179,13 +194,25 @@ class LinuxNetwork implements HostNetwork {
     if (families.some((family) => !ruleFamilies.includes(family))) return this.#applyAll();
     if (rulesText(this.#effective()) === this.#appliedRules) return;
     let isDone = true;
-    this.#withKernel((kernel) => isDone = this.#change(kernel, readOwnRules(kernel), "rules"));
+    this.#withKernel((kernel) => {
+      isDone = this.#change(kernel, readOwnRules(kernel), "rules");
+      if (isDone) this.#judge(kernel);
+    });
     if (!isDone) this.#applyAll();
-    else this.#judge();
+  }
+
+  /** Only full tunnel keeps answers of this machine's servers from those who asked. */
+  #lookForServers(): void {
+    const { routes, lan } = this.#wishes;
+    const isNeeded = lan === "allow" && routes.some(({ prefix }) => prefix === 0) &&
+      hasPortRules(Deno.osRelease());
+    this.#wishes = { ...this.#wishes, servedPorts: isNeeded ? readListeners() : [] };
   }
 
   /** Returns false if the kernel turns out to lack something, so that another plan is needed. */
   #change(kernel: RouteKernel, present: OwnState, scope: "all" | "rules"): boolean {
+    const { lateLocal } = present;
+    this.#wishes = { ...this.#wishes, lateLocal };
     const wishes = this.#effective();
     const goal = scope === "all" ? planRoutes(wishes) : { rules: planRules(wishes), routes: [] };
     const steps = routeSteps(present.plan, goal);
@@ -251,7 +278,7 @@ class LinuxNetwork implements HostNetwork {
   }
 
   /** Finds what this machine cannot do, and tells it once. */
-  #judge(): void {
+  #judge(kernel: RouteKernel): void {
     const { families, ruleFamilies } = this.#wishes;
     const { mtu, routing } = this.#options;
     const found: string[] = [];
@@ -276,6 +303,7 @@ class LinuxNetwork implements HostNetwork {
         );
       }
     }
+    found.push(...findRivals(kernel, this.#wishes));
     this.#degraded = found;
     for (const sentence of found) {
       if (this.#told.has(sentence)) continue;

@@ -4,7 +4,8 @@
  * makes up and drops for privacy do not count, only the networks they are in.
  */
 
-import { type Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
+import { type Family, type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
+import { FAR_AWAY } from "../../lib/host/far_away.ts";
 import { MARK } from "../../lib/host/route_plan.ts";
 import {
   type Address,
@@ -112,6 +113,3 @@ function identity(family: Family, address: IpAddress): string {
 
 /** Length of the part of an IPv6 address that the network gives (RFC 4291 §2.5.1). */
 const NETWORK_6 = 64;
-
-/** Root name servers a and k: in no network of anybody's own, and no range that careful hosts refuse. Nobody is asked. */
-const FAR_AWAY = ["198.41.0.4", "2001:7fd::1"].map(IpAddress.from);

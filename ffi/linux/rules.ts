@@ -3,6 +3,7 @@
  * process and of upstream's client, whose rules lead into the same tables but say that the kernel made them.
  */
 
+import type { Family } from "../../lib/base/ip.ts";
 import {
   type PlannedRoute,
   type PlannedRule,
@@ -15,7 +16,10 @@ import { routeKey, ruleKey } from "../../lib/host/route_steps.ts";
 import type { NetlinkRoute, Route, RouteSpec, Rule, RuleSpec } from "./netlink/mod.ts";
 
 /** What netlink is used for here. */
-export type RouteKernel = Pick<NetlinkRoute, "link" | "links" | "routes" | "rules" | "apply" | "close">;
+export type RouteKernel = Pick<
+  NetlinkRoute,
+  "link" | "links" | "routes" | "rules" | "lookUp" | "apply" | "close"
+>;
 
 /** What is there of ours. */
 export interface OwnState {
@@ -27,11 +31,16 @@ export interface OwnState {
   /** The rest: of other versions, of upstream's client. */
   readonly strayRules: readonly Rule[];
   readonly strayRoutes: readonly Route[];
+  /** Families whose rule for the machine's own addresses comes behind our first one. */
+  readonly lateLocal: readonly Family[];
 }
 
 /** Tables that nobody else uses. */
 const OWN_TABLES: readonly number[] = [Table.resources, Table.links, Table.internet];
+const TCP = 6;
 const UDP = 17;
+/** What comes from the machine itself, as rules have it. */
+const OWN_LINK = "lo";
 
 /** Returns what is there; of the main table only routes to interface `mainDevice`, if that is given. */
 export function readOwnState(kernel: RouteKernel, mainDevice?: number): OwnState {
@@ -55,7 +64,12 @@ export function readOwnRules(kernel: RouteKernel): OwnState {
   const rules = new Map<string, Rule>();
   const planned: PlannedRule[] = [];
   const strayRules: Rule[] = [];
-  for (const rule of ([4, 6] as const).flatMap((family) => kernel.rules(family)).filter(isOwnRule)) {
+  const all = ([4, 6] as const).flatMap((family) => kernel.rules(family));
+  const lateLocal = ([4, 6] as const).filter((family) => {
+    const local = all.find((rule) => rule.family === family && isLocalRule(rule));
+    return local !== undefined && local.priority >= Priority.ownAddresses;
+  });
+  for (const rule of all.filter(isOwnRule)) {
     const plan = toPlannedRule(rule);
     if (plan === undefined || rules.has(ruleKey(plan))) strayRules.push(rule);
     else {
@@ -63,14 +77,18 @@ export function readOwnRules(kernel: RouteKernel): OwnState {
       planned.push(plan);
     }
   }
-  return { plan: { rules: planned, routes: [] }, rules, strayRules, routes: new Map(), strayRoutes: [] };
+  const plan = { rules: planned, routes: [] };
+  return { plan, rules, strayRules, routes: new Map(), strayRoutes: [], lateLocal };
 }
 
 /** Returns `plan` as netlink takes it. */
 export function toRuleSpec(
-  { family, priority, action, notMark, destination, udpSourcePort }: PlannedRule,
+  { family, priority, action, notMark, destination, udpSourcePort, servedTcpPort }: PlannedRule,
 ): RuleSpec {
-  const port = udpSourcePort === undefined ? undefined : { first: udpSourcePort, last: udpSourcePort };
+  const port = udpSourcePort ?? servedTcpPort;
+  const protocol = udpSourcePort === undefined
+    ? { ipProtocol: TCP, inputLink: OWN_LINK }
+    : { ipProtocol: UDP };
   const suppress = action.type === "lookup" ? action.suppressPrefixLength : undefined;
   return {
     family,
@@ -82,7 +100,7 @@ export function toRuleSpec(
     ...(suppress === undefined ? {} : { suppressPrefixLength: suppress }),
     ...(notMark === undefined ? {} : { not: true, mark: notMark }),
     ...(destination === undefined ? {} : { destination }),
-    ...(port === undefined ? {} : { ipProtocol: UDP, sourcePort: port }),
+    ...(port === undefined ? {} : { ...protocol, sourcePort: { first: port, last: port } }),
   };
 }
 
@@ -93,13 +111,15 @@ export function toRouteSpec({ destination, table, device }: PlannedRoute): Route
 
 /** Returns `rule` in the words of ip-rule(8). */
 export function ruleText(rule: RuleSpec): string {
-  const { priority, not, mark, destination, sourcePort, action = "lookup", table, goto } = rule;
+  const { priority, not, mark, destination, sourcePort, ipProtocol, action = "lookup", table, goto } = rule;
   const parts = [
     `priority ${priority}`,
     ...(not === true ? ["not"] : []),
     ...(mark === undefined ? [] : [`fwmark 0x${mark.toString(16)}`]),
     ...(destination === undefined ? [] : [`to ${destination}`]),
-    ...(sourcePort === undefined ? [] : [`udp from port ${sourcePort.first}`]),
+    ...(sourcePort === undefined
+      ? []
+      : [`${ipProtocol === TCP ? "tcp" : "udp"} from port ${sourcePort.first}`]),
     action === "lookup" ? `lookup ${tableText(table)}` : action === "goto" ? `goto ${goto}` : action,
   ];
   return parts.join(" ");
@@ -111,7 +131,7 @@ export function routeText({ destination, table }: RouteSpec): string {
 }
 
 function tableText(table: number): string {
-  return table === Table.main ? "main" : String(table);
+  return table === Table.main ? "main" : table === Table.local ? "local" : String(table);
 }
 
 function ownRoutes(kernel: RouteKernel, mainDevice: number | undefined): Route[] {
@@ -128,9 +148,15 @@ function isOwnRule({ protocol, not, mark, table, action, priority, goto }: Rule)
   return protocol === 0 && (isJump || (action === "nop" && priority === Priority.end));
 }
 
+/** The kernel's own is the first; to have other rules before it, some move it (VRFs, Cilium). */
+function isLocalRule({ protocol, action, table }: Rule): boolean {
+  return action === "lookup" && table === Table.local && protocol !== PROTOCOL;
+}
+
 /** Undefined if there is more to the rule than a plan has. */
 function toPlannedRule(rule: Rule): PlannedRule | undefined {
-  const { family, priority, action, not, mark, destination, sourcePort, table, suppressPrefixLength } = rule;
+  const { family, priority, action, not, mark, destination, sourcePort, ipProtocol, table } = rule;
+  const { suppressPrefixLength } = rule;
   const isLookup = action === "lookup";
   if (!isLookup && action !== "goto" && action !== "nop") return undefined;
   const planned: PlannedRule = {
@@ -143,19 +169,20 @@ function toPlannedRule(rule: Rule): PlannedRule | undefined {
       : { type: action },
     ...(not && mark !== undefined ? { notMark: mark } : {}),
     ...(destination === undefined ? {} : { destination }),
-    ...(sourcePort === undefined ? {} : { udpSourcePort: sourcePort.first }),
+    ...(sourcePort === undefined
+      ? {}
+      : { [ipProtocol === TCP ? "servedTcpPort" : "udpSourcePort"]: sourcePort.first }),
   };
   return sameRule(toRuleSpec(planned), rule) ? planned : undefined;
 }
 
 function sameRule(spec: RuleSpec, rule: Rule): boolean {
-  const { mask, source, inputLink, outputLink, destinationPort, tos, users, isVrf } = rule;
-  if (
-    [mask, source, inputLink, outputLink, destinationPort, tos, users, isVrf].some((one) => one !== undefined)
-  ) {
+  const { mask, source, outputLink, destinationPort, tos, users, isVrf } = rule;
+  if ([mask, source, outputLink, destinationPort, tos, users, isVrf].some((one) => one !== undefined)) {
     return false;
   }
   return ruleText(spec) === ruleText(rule) && spec.ipProtocol === rule.ipProtocol &&
+    spec.inputLink === rule.inputLink &&
     spec.sourcePort?.last === rule.sourcePort?.last &&
     spec.suppressPrefixLength === rule.suppressPrefixLength;
 }

@@ -1,7 +1,8 @@
 /**
  * Which rules and routes of policy routing (ip-rule(8)) a tunnel needs, as data. Order is meaning: what must pass the
  * tunnel by jumps over everything of ours; a resource beats the local network; the machine's own more specific routes,
- * its local networks among them, beat the Internet resource. Packets with our mark see none of it.
+ * its local networks among them, beat the Internet resource, and so do answers of its TCP servers. Packets with our mark
+ * see none of it.
  */
 
 import type { Family, IpAddress, IpNetwork } from "../base/ip.ts";
@@ -13,10 +14,14 @@ export const Table = {
   links: 0x2021_fd01,
   internet: 0x2021_fd02,
   main: 254,
+  /** The machine's own addresses. */
+  local: 255,
 } as const;
 
 /** Priorities of our rules; the kernel looks at low ones first. */
 export const Priority = {
+  /** The machine's own addresses, where its rule for them comes behind ours. */
+  ownAddresses: 85,
   /** Destinations that pass the tunnel by. */
   bypass: 90,
   /** Sockets of ours, by their port. */
@@ -24,6 +29,8 @@ export const Priority = {
   resources: 100,
   /** The machine's own routes, default routes left out. */
   local: 200,
+  /** Answers of servers on this machine: who asked them did so past the tunnel. */
+  answers: 250,
   internet: 300,
   /** Matches everything and does nothing: where those jump to that pass by. */
   end: 310,
@@ -48,6 +55,8 @@ export interface PlannedRule {
   readonly destination?: IpNetwork;
   /** The rule is for UDP from this port. */
   readonly udpSourcePort?: number;
+  /** The rule is for what this machine itself sends by TCP from this port. */
+  readonly servedTcpPort?: number;
 }
 
 /** A route to our device. */
@@ -86,6 +95,10 @@ export interface RouteWishes {
   readonly bypass: readonly IpAddress[];
   /** Ports of UDP sockets of ours that the kernel's reverse path filter must be told of; IPv4 only. */
   readonly localPorts: readonly number[];
+  /** TCP ports that programs of this machine listen on. */
+  readonly servedPorts: readonly number[];
+  /** Families whose rule for the machine's own addresses comes behind ours. */
+  readonly lateLocal: readonly Family[];
 }
 
 /** Wishes that need nothing. */
@@ -99,6 +112,8 @@ export const NO_WISHES: RouteWishes = {
   lan: "allow",
   bypass: [],
   localPorts: [],
+  servedPorts: [],
+  lateLocal: [],
 };
 
 /** Returns what `wishes` need. No two rules or routes of it are the same. */
@@ -128,7 +143,7 @@ export function planRules(wishes: RouteWishes): PlannedRule[] {
 }
 
 function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
-  const { mark: notMark, excluded, lan, bypass, localPorts } = wishes;
+  const { mark: notMark, excluded, lan, bypass, localPorts, servedPorts, lateLocal } = wishes;
   const out = { type: "goto", priority: Priority.end } as const;
   const passing: PlannedRule[] = distinct([...excluded, ...bypass.map(hostNetwork)])
     .filter((destination) => destination.family === family)
@@ -143,12 +158,18 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
     return { family, priority, notMark, action: { type: "lookup", table, ...suppress } };
   };
   const hasInternet = wishes.routes.some((route) => route.family === family && route.prefix === 0);
+  const isAround = hasInternet && lan === "allow";
+  const answers: PlannedRule[] = (isAround ? [...new Set(servedPorts)] : [])
+    .map((servedTcpPort) => ({ family, priority: Priority.answers, action: out, servedTcpPort }));
+  const hasJumps = passing.length > 0 || answers.length > 0;
   return [
+    ...(lateLocal.includes(family) ? [lookUp(Priority.ownAddresses, Table.local)] : []),
     ...passing,
     lookUp(Priority.resources, Table.resources),
-    ...(hasInternet && lan === "allow" ? [lookUp(Priority.local, Table.main, 0)] : []),
+    ...(isAround ? [lookUp(Priority.local, Table.main, 0)] : []),
+    ...answers,
     lookUp(Priority.internet, Table.internet),
-    ...(passing.length === 0 ? [] : [{ family, priority: Priority.end, action: { type: "nop" } } as const]),
+    ...(hasJumps ? [{ family, priority: Priority.end, action: { type: "nop" } } as const] : []),
   ];
 }
 

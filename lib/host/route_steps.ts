@@ -30,14 +30,15 @@ export function routeSteps(present: RoutePlan, wanted: RoutePlan): RouteStep[] {
 
 /** Returns a text that two rules share if the kernel takes them for the same. */
 export function ruleKey(
-  { family, priority, action, notMark, destination, udpSourcePort }: PlannedRule,
+  { family, priority, action, notMark, destination, udpSourcePort, servedTcpPort }: PlannedRule,
 ): string {
   const what = action.type === "lookup"
     ? `lookup ${action.table} suppress ${action.suppressPrefixLength}`
     : action.type === "goto"
     ? `goto ${action.priority}`
     : action.type;
-  return `${family} ${priority} not ${notMark} to ${destination} port ${udpSourcePort} ${what}`;
+  const ports = `port ${udpSourcePort} served ${servedTcpPort}`;
+  return `${family} ${priority} not ${notMark} to ${destination} ${ports} ${what}`;
 }
 
 /** Returns a text that two routes share if they are the same. */
@@ -48,15 +49,15 @@ export function routeKey({ destination, table, device }: PlannedRoute): string {
 /**
  * Where a change stands among additions; removals go the other way. Exceptions come before what they are exceptions
  * from: a jump needs its goal, a bypass comes before the routes that it passes by, resources before the local networks
- * that they beat, and those before the Internet.
+ * that they beat, and those, like answers, before the Internet.
  */
 function rank(step: RouteStep): number {
   const priority = "rule" in step ? step.rule.priority : undefined;
-  if (priority === Priority.end) return 0;
+  if (priority === Priority.end || priority === Priority.ownAddresses) return 0;
   if (priority === Priority.bypass || priority === Priority.localPort) return 1;
   if ("route" in step && step.route.table !== Table.internet) return 2;
   if (priority === Priority.resources) return 3;
-  if (priority === Priority.local) return 4;
+  if (priority === Priority.local || priority === Priority.answers) return 4;
   return 5;
 }
 

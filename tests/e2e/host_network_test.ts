@@ -254,6 +254,7 @@ function withoutRules(): RouteKernel {
     links: () => kernel.links(),
     routes: (filter) => kernel.routes(filter),
     rules: () => [],
+    lookUp: () => undefined,
     close: () => kernel.close(),
     apply: (edits) =>
       edits.map((edit) =>

@@ -10,6 +10,7 @@ export interface Packet {
   readonly destination: IpAddress;
   readonly mark?: number;
   readonly udpSourcePort?: number;
+  readonly tcpSourcePort?: number;
 }
 
 /** Routes that are not ours: device names by network. */
@@ -22,10 +23,11 @@ export function deviceOf(packet: Packet, plan: RoutePlan, main: MainTable): stri
   const rules = [...plan.rules, last].filter((rule) => rule.family === family)
     .sort((one, other) => one.priority - other.priority);
   let from = 0;
-  for (const { priority, action, notMark, destination, udpSourcePort } of rules) {
+  for (const { priority, action, notMark, destination, udpSourcePort, servedTcpPort } of rules) {
     if (priority < from || (notMark !== undefined && packet.mark === notMark)) continue;
     if (destination?.contains(packet.destination) === false) continue;
     if (udpSourcePort !== undefined && packet.udpSourcePort !== udpSourcePort) continue;
+    if (servedTcpPort !== undefined && packet.tcpSourcePort !== servedTcpPort) continue;
     // A jump without a goal is none.
     if (action.type === "goto" && rules.some((rule) => rule.priority === action.priority)) {
       from = action.priority;

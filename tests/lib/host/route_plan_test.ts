@@ -35,15 +35,19 @@ const wishes: fc.Arbitrary<RouteWishes> = fc.record({
   lan: fc.constantFrom("allow" as const, "deny" as const),
   bypass: fc.array(address, { maxLength: 3 }),
   localPorts: fc.array(fc.constantFrom(52_625, 4000), { maxLength: 3 }),
+  servedPorts: fc.array(fc.constantFrom(22, 443), { maxLength: 2 }),
+  lateLocal: fc.constantFrom([], [4, 6] as const),
 });
 const packet: fc.Arbitrary<Packet> = fc.tuple(
   address,
   fc.constantFrom(undefined, MARK),
-  fc.constantFrom(4000, 53),
+  fc.constantFrom({ udpSourcePort: 4000 }, { udpSourcePort: 53 }, { tcpSourcePort: 22 }, {
+    tcpSourcePort: 5000,
+  }),
 )
-  .map(([destination, mark, udpSourcePort]) => ({
+  .map(([destination, mark, ports]): Packet => ({
     destination,
-    udpSourcePort,
+    ...ports,
     ...(mark === undefined ? {} : { mark }),
   }));
 
@@ -65,7 +69,8 @@ Deno.test("planRoutes: leads each packet as its tier says", () => {
       if (isIn(ip, wanted.routes.filter(({ prefix }) => prefix > 0))) return assert.equal(device, "fz");
       const isFull = isIn(ip, wanted.routes);
       const isLocal = own.destination.prefix > 0;
-      assert.equal(device, isFull && !(isLocal && wanted.lan === "allow") ? "fz" : own.device);
+      const isAnswer = wanted.servedPorts.includes(sent.tcpSourcePort!);
+      assert.equal(device, isFull && !((isLocal || isAnswer) && wanted.lan === "allow") ? "fz" : own.device);
     }),
     { numRuns: 2000 },
   );
