@@ -4,6 +4,7 @@
  */
 
 import { becomeReduced, joinGroup, readCredentials } from "../ffi/linux/capabilities.ts";
+import { hideVariable } from "../ffi/linux/environment.ts";
 import { makeTunDevice } from "../ffi/linux/privileges.ts";
 import { Capability, type CapabilitySet, capabilitySet, keptForFiles } from "../lib/host/capabilities.ts";
 import { hasCapability } from "../lib/host/capabilities.ts";
@@ -20,10 +21,13 @@ const MARK = "FZ_REDUCED";
 
 /**
  * Gives up what the role of `request` does not need, if this is root with more than that; it then begins anew and does
- * not return the first time. Returns why something was kept that need not be there, a sentence each.
+ * not return the first time. Whoever this is, /proc shows its token no more. Returns why something was kept that need not
+ * be there, a sentence each.
  */
 export function reducePrivileges(request: ReductionRequest): readonly string[] {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return [];
+  if (Deno.build.os !== "linux") return [];
+  hideVariable("FIREZONE_TOKEN");
+  if (Deno.uid() !== 0) return [];
   const mark = Deno.env.get(MARK);
   Deno.env.delete(MARK);
   if (mark !== undefined) return mark.split("\n").filter((line) => line !== "");

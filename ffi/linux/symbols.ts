@@ -39,6 +39,7 @@ const library = Deno.dlopen(
     capget: { parameters: ["u64", "u64"], result: "i32" },
     capset: { parameters: ["u64", "u64"], result: "i32" },
     setgroups: { parameters: ["u64", "u64"], result: "i32" },
+    getenv: { parameters: ["u64"], result: "pointer" },
     execv: { parameters: ["u64", "u64"], result: "i32" },
     clock_gettime: { parameters: ["i32", "u64"], result: "i32" },
     __errno_location: { parameters: [], result: "pointer" },
