@@ -36,6 +36,8 @@ export interface Missing {
 
 /** Where containers and rights are explained. */
 const CONTAINERS = "docs/containers.md";
+const CONTAINER_FIX =
+  `docker run --cap-add NET_ADMIN --device /dev/net/tun, the same with podman, see ${CONTAINERS}`;
 
 /** Returns what keeps a tunnel from being made, the first thing to mend first. */
 export function missingPrivileges(facts: PrivilegeFacts): readonly Missing[] {
@@ -81,7 +83,7 @@ function netAdminFix(facts: PrivilegeFacts): string {
     return `sudo fz up, or sudo fz service install, or as yourself: ${grantCommand(facts)}`;
   }
   return facts.surroundings === "container"
-    ? `docker run --cap-add NET_ADMIN --device /dev/net/tun, the same with podman; see ${CONTAINERS}`
+    ? CONTAINER_FIX
     : "capsh --print shows the bounding set: start fz where cap_net_admin is in it";
 }
 
@@ -100,7 +102,7 @@ function tun(facts: PrivilegeFacts): Missing | undefined {
           ? {
             detail:
               `The container was not given the device, or its host has not loaded the kernel's module; see ${CONTAINERS}.`,
-            fix: "docker run --cap-add NET_ADMIN --device /dev/net/tun, and on its host: modprobe tun",
+            fix: `${CONTAINER_FIX}; if its host has none: modprobe tun`,
           }
           : {
             detail: "The kernel's module is not loaded, or the container was not given the device.",
@@ -117,7 +119,7 @@ function denied({ surroundings, uid }: PrivilegeFacts): Pick<Missing, "detail" |
     case "container":
       return {
         detail: `The container may not use the device, though it is there; see ${CONTAINERS}.`,
-        fix: "docker run --device /dev/net/tun, the same with podman",
+        fix: CONTAINER_FIX,
       };
     case "unit":
       return {
@@ -135,6 +137,8 @@ function denied({ surroundings, uid }: PrivilegeFacts): Pick<Missing, "detail" |
 }
 
 function sentence(missing: readonly Missing[]): string {
-  const fixes = [...new Set(missing.map(({ fix }) => fix))];
+  const all = [...new Set(missing.map(({ fix }) => fix))];
+  // What another one begins with is said by that.
+  const fixes = all.filter((fix) => !all.some((other) => other !== fix && other.startsWith(fix)));
   return fixes.length === 1 ? `Grant it: ${fixes[0]}.` : `Grant them: ${fixes.join("; then: ")}.`;
 }

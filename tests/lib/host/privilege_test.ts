@@ -65,7 +65,11 @@ Deno.test("privilegeFault: one Fault for all that is missing, the same remedy on
     fault?.message,
     "Cannot make a tunnel: the capability CAP_NET_ADMIN is missing, and /dev/net/tun is missing",
   );
-  assert.match(fault?.next ?? "", /^Grant them: docker run/);
+  assert.equal(
+    fault?.next,
+    "Grant it: docker run --cap-add NET_ADMIN --device /dev/net/tun, the same with podman, see docs/containers.md; " +
+      "if its host has none: modprobe tun.",
+  );
   assert.deepEqual(missingPrivileges(facts).map(({ what }) => what), ["net-admin", "tun"]);
 });
 
