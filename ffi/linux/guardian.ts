@@ -11,6 +11,7 @@ import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
 import type { Guard } from "../platform.ts";
 import { MARKER } from "./resolv_conf.ts";
+import { RECORD_FOLDERS } from "./resolvconf_tool.ts";
 
 /** See `Platform.guardChange`. */
 export function guardChange(change: Change, lockPath: string, log: Log): Guard | undefined {
@@ -54,7 +55,9 @@ async function dismiss(child: Deno.ChildProcess): Promise<void> {
 
 /** What the script gets to know; undefined for what needs no guardian, and what a variable cannot hold. */
 function taskOf(change: Change): Record<string, string> | undefined {
-  if (change.type === "resolvconf") return { TASK: "record", RECORD: change.record };
+  if (change.type === "resolvconf") {
+    return { TASK: "record", RECORD: change.record, RECORDS: RECORD_FOLDERS.join(" ") };
+  }
   if (change.type !== "file") return undefined;
   const { path, original, isInPlace } = change;
   const shared = { FILE: path, MARKER };
@@ -77,7 +80,8 @@ const MAX_CONTENT = 100_000;
 
 /**
  * What is made anew must not be there before (set -C). resolvconf runs hooks, which start daemons: those must inherit
- * neither the lock nor deaf ears, and one that hangs must not keep the lock from the next session.
+ * neither the lock nor deaf ears, and one that hangs must not keep the lock from the next session. One that the session
+ * had just started may give the record after it was taken away.
  */
 const SCRIPT = `
 set -C
@@ -92,18 +96,27 @@ is_ours() {
   return 1
 }
 is_ours || exit 0
-if [ -f "$LOCK" ] && command -v flock >/dev/null; then
+lock() {
+  [ -f "$LOCK" ] && command -v flock >/dev/null || return 0
   exec 9>>"$LOCK"
-  flock -w 1 9 || exit 0
-  is_ours || exit 0
-fi
+  flock -w 1 9
+}
+lock || exit 0
+is_ours || exit 0
 if [ "$TASK" = record ]; then
-  (trap - HUP INT QUIT TERM PIPE && exec 9>&- && exec resolvconf -d "$RECORD") &
-  tool=$!
-  (exec 9>&-; sleep 5; kill -9 $tool) &
-  watch=$!
-  wait $tool
-  kill -9 $watch
+  for attempt in 1 2 3; do
+    (trap - HUP INT QUIT TERM PIPE && exec 9>&- && exec resolvconf -d "$RECORD") &
+    tool=$!
+    (exec 9>&-; sleep 5; kill -9 $tool) &
+    watch=$!
+    wait $tool
+    kill -9 $watch
+    exec 9>&-
+    sleep 0.3 || sleep 1
+    is_there=
+    for folder in $RECORDS; do [ -e "$folder/$RECORD" ] && is_there=yes; done
+    [ -n "$is_there" ] && lock || exit 0
+  done
   exit 0
 fi
 draft=$FILE.fz-new

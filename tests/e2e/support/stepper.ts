@@ -37,10 +37,10 @@ const CALLS = [
 const COUNTED = [
   /^(sendto|sendmsg|write)\(\d+<NETLINK:(?!.*RTM_GET)/,
   /TUNSETIFF|TUNSETPERSIST|SIOCS/,
-  /^sendmsg\(\d+<(UNIX|socket).*(resolve1|NetworkManager)/,
-  /^(write|pwrite64|writev|ftruncate|fsync|fdatasync)\(\d+<\/(etc|run\/fz|var\/lib\/fz|proc\/sys)\b/,
-  /^openat\([^)]*"\/(etc|run\/fz|var\/lib\/fz|proc\/sys)\/[^)]*O_(WRONLY|RDWR|CREAT)/,
-  /^(rename|unlink|symlink|link|mkdir|chmod|fchmod|chown|fchown)[a-z0-9]*\([^)]*\/(etc|run\/fz|var\/lib\/fz)\b/,
+  /^(sendmsg|sendto|write|writev)\(\d+<(UNIX|socket).*(resolve1|NetworkManager)/,
+  /^(write|pwrite64|writev|ftruncate|fsync|fdatasync)\(\d+<\/(etc|run\/fz|run\/resolvconf|var\/lib\/fz|proc\/sys)\b/,
+  /^openat\([^)]*"\/(etc|run\/fz|run\/resolvconf|var\/lib\/fz|proc\/sys)\/[^)]*O_(WRONLY|RDWR|CREAT)/,
+  /^(rename|unlink|symlink|link|mkdir|chmod|fchmod|chown|fchown)[a-z0-9]*\([^)]*\/(etc|run\/fz|run\/resolvconf|var\/lib\/fz)\b/,
 ];
 
 export class Stepper {

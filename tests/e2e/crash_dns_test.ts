@@ -1,0 +1,92 @@
+/**
+ * `kill -9` after every single system call by which a session changes its machine, where a daemon or a program manages
+ * DNS: names are found at once without anybody's help, what the manager knows is as before, and `fz cleanup`, or the next
+ * session, leaves the machine exactly as it was. FZ_CRASH_ALL=1 tries every step, otherwise every so many.
+ */
+
+import assert from "node:assert/strict";
+import { DNS_MANAGERS, type DnsManager } from "./support/dns_managers.ts";
+import { machineState } from "./support/machine_state.ts";
+import type { Network } from "./support/network.ts";
+import { eventually, onNetwork } from "./support/on_network.ts";
+import { Stepper } from "./support/stepper.ts";
+
+const IS_WHOLE = Deno.env.get("FZ_CRASH_ALL") === "1";
+/** More than there are steps of anything. */
+const MAX_STEPS = 400;
+/** What only this way of DNS does. */
+const OWN_STEP = /resolve1|NetworkManager|run\/resolvconf/;
+
+for (const manager of DNS_MANAGERS) {
+  Deno.test(
+    `fz run: killed after any step, it leaves nothing that lasts with ${manager.name}`,
+    onNetwork({ underlay: "ipv4" }, async (network, check) => {
+      await manager.prepare(network);
+      const run = ["run", "--dns-control", manager.control, "--exit"];
+      const env = network.programEnv();
+      // Its folders are there from then on; and it tells which steps there are.
+      const { steps, stderr } = await new Stepper(network.client, {
+        command: network.command(run),
+        env,
+        killAt: Infinity,
+      }).outcome;
+      const own = steps.flatMap((step, index) => OWN_STEP.test(step) ? [index + 1] : []);
+      assert.notDeepEqual(own, [], stderr);
+      const before = await stateOf(network, manager);
+      const all = Array.from({ length: MAX_STEPS }, (_, index) => index + 1);
+      let kills = 0;
+      for (const killAt of IS_WHOLE ? all : sample(own)) {
+        let wasKilled = false;
+        await check(`step ${killAt}`, async () => {
+          const stepper = new Stepper(network.client, { command: network.command(run), env, killAt });
+          const killedAt = await stepper.killed.promise;
+          const { killedAfter, stderr } = await stepper.outcome;
+          wasKilled = killedAt !== undefined;
+          if (wasKilled) {
+            // Nobody helps but the guardian, and the manager itself.
+            await eventually(() =>
+              network.client.must(["timeout", "1", "getent", "hosts", "www.public.test"])
+            );
+            slowest = Math.max(slowest, performance.now() - killedAt!);
+            await eventually(async () => assert.equal(await manager.state(network.client), before.manager));
+            kills++;
+            const [args, environment] = killAt % 2 === 0
+              ? [["cleanup"], {}] as const
+              : [run, network.clientEnv()] as const;
+            const outcome = await network.fz([...args], environment);
+            assert.equal(outcome.code, 0, outcome.stderr);
+          }
+          const after = await eventually(async () => {
+            const state = await stateOf(network, manager);
+            assert.equal(state.manager, before.manager, `after ${killedAfter}\n${stderr}`);
+            return state;
+          });
+          assert.equal(after.machine, before.machine, `after ${killedAfter}\n${stderr}`);
+        });
+        if (IS_WHOLE && !wasKilled) break;
+      }
+      assert.notEqual(kills, 0);
+      if (IS_WHOLE) {
+        const after = `names found again within ${Math.round(slowest)} ms`;
+        console.log(`${manager.name}: ${kills} kills, ${own.length} steps of its own, ${after}`);
+      }
+    }),
+  );
+}
+
+/** The longest that a name was not found; for people, since a test asserts no time. */
+let slowest = 0;
+
+/** Some of `steps`, from the first to the last. */
+function sample(steps: readonly number[]): readonly number[] {
+  const count = 3;
+  const chosen = Array.from(
+    { length: count },
+    (_, index) => steps[Math.round(index * (steps.length - 1) / (count - 1))]!,
+  );
+  return [...new Set(chosen)];
+}
+
+async function stateOf({ client }: Network, manager: DnsManager) {
+  return { manager: await manager.state(client), machine: await machineState(client) };
+}
