@@ -26,7 +26,7 @@ import {
 import { hadNoOriginal, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 import { withScopes } from "./scope.ts";
 import { undoFile } from "./undo_file.ts";
-import { isWritable } from "./writable.ts";
+import { isImmutable, isWritable } from "./writable.ts";
 
 /** "disabled" reads the machine's resolvers, and changes nothing but leftovers of a killed process. */
 export class ResolvConfDns implements SystemDns {
@@ -52,6 +52,10 @@ export class ResolvConfDns implements SystemDns {
     if (this.control === "disabled") return;
     const { isSymlink, exists } = look(this.#path);
     const canReplace = isWritable(folderOf(this.#path));
+    // Whoever may write the folder may not replace it either.
+    if (exists && !isSymlink && isImmutable(this.#path)) {
+      throw this.#fault("write", "operation not permitted: the file is immutable", false);
+    }
     if (
       exists && !isSymlink ? isWritable(this.#path) || (canReplace && !isMounted(this.#path)) : canReplace
     ) return;
