@@ -17,6 +17,7 @@ import type { ClientStatus } from "../lib/client/status.ts";
 import type { ClientConfig } from "../lib/control/config.ts";
 import type { EventSink, NetworkChange } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
+import { MARK } from "../lib/host/route_plan.ts";
 import { newKeyPair } from "../lib/node/key_pair.ts";
 import { reportClientEvent } from "./client_events.ts";
 import type { ClientFacts, ClientUnderlay, Routing } from "./client_facts.ts";
@@ -30,6 +31,7 @@ import { chooseProvider } from "./crypto.ts";
 import { deviceId, externalId } from "./device_id.ts";
 import { takeDnsChoice } from "./dns_outlook.ts";
 import { openEvents } from "./events.ts";
+import { LastAnswers } from "./last_answers.ts";
 import { Lifetime, type RunningRole } from "./lifetime.ts";
 import { Loop, type PacketTap } from "./loop.ts";
 import { oneAtATime } from "./one_at_a_time.ts";
@@ -76,8 +78,6 @@ export interface Client extends RunningRole {
 }
 
 const DEFAULT_TUN_NAME = "fz0";
-/** SO_MARK of packets that pass the tunnel by; the same as upstream's. */
-const MARK = 0xfd00_2021;
 const MAINTENANCE_INTERVAL_MS = 5000;
 /** The supervisor's patience is longer; ours is short. */
 const GOODBYE_LIMIT_MS = 700;
@@ -397,7 +397,8 @@ class RunningClient implements Client {
     this.#emit({ event: "stopping" });
     clearInterval(this.#maintenance);
     this.#network.stop();
-    await this.#host.undo();
+    const lastAnswers = new LastAnswers((tap) => this.addTap(tap));
+    await this.#host.undo(() => lastAnswers.given());
     this.#session.shutdown(monotonicNow());
     // Sends the goodbyes.
     this.#loop.poke();
