@@ -37,6 +37,9 @@ export interface WaitKernel {
 /** MAXIMUM_WAIT_OBJECTS, ours among them. */
 export const MAX_EVENTS = 64;
 
+/** The place of our own event. */
+const OWN_EVENT = 0;
+
 export class EventPoller implements Poller {
   readonly #kernel: WaitKernel;
   readonly #wakeup: number;
@@ -49,12 +52,15 @@ export class EventPoller implements Poller {
   /** Handles that a pending wait may use still. */
   readonly #discarded: number[] = [];
   #pending: Promise<number> | undefined;
+  #isWaiting = false;
+  /** Somebody wants the wait to end; otherwise our own event only says that sources came or went. */
+  #isWoken = false;
   #isOpen = true;
 
   constructor(kernel: WaitKernel) {
     this.#kernel = kernel;
     this.#wakeup = kernel.createEvent();
-    kernel.place(0, this.#wakeup);
+    kernel.place(OWN_EVENT, this.#wakeup);
   }
 
   add(source: Pollable): void {
@@ -69,8 +75,6 @@ export class EventPoller implements Poller {
     const handle = this.#kernel.duplicate(source.descriptor);
     if (handle === 0) throw new Fault("unexpected", "Cannot wait for an event: its handle is not valid");
     this.#sources.set(source, handle);
-    // What came before somebody waited may have set the event, or not.
-    source.isReady = true;
     this.#changed();
   }
 
@@ -84,26 +88,39 @@ export class EventPoller implements Poller {
   }
 
   async wait(timeoutMs: number | undefined): Promise<readonly Pollable[]> {
-    assert(this.#pending === undefined, "one wait at a time");
+    assert(!this.#isWaiting, "one wait at a time");
     this.#ready.length = 0;
-    if (!this.#isOpen) return this.#ready;
-    const places = this.#arrange();
-    this.#pending = this.#kernel.waitElsewhere(places, this.#hasReady() ? 0 : timeoutMs);
-    const found = await this.#pending;
-    this.#pending = undefined;
-    return this.#collect(found, places);
+    this.#isWaiting = true;
+    const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+    for (let rest = timeoutMs; this.#isOpen;) {
+      const places = this.#arrange();
+      this.#pending = this.#kernel.waitElsewhere(places, this.#hasReady() ? 0 : rest);
+      const found = await this.#pending;
+      this.#pending = undefined;
+      this.#collect(found, places);
+      if (this.#ready.length > 0 || this.#isWoken || found !== OWN_EVENT) break;
+      // Sources came or went: it goes on with those that there are.
+      if (deadline !== undefined) rest = Math.max(0, deadline - performance.now());
+    }
+    this.#isWaiting = false;
+    this.#isWoken = false;
+    return this.#ready;
   }
 
   poll(timeoutMs: number): readonly Pollable[] {
-    assert(this.#pending === undefined, "one wait at a time");
+    assert(!this.#isWaiting, "one wait at a time");
     this.#ready.length = 0;
     if (!this.#isOpen) return this.#ready;
     const places = this.#arrange();
-    return this.#collect(this.#kernel.wait(0, places, this.#hasReady() ? 0 : timeoutMs), places);
+    this.#collect(this.#kernel.wait(0, places, this.#hasReady() ? 0 : timeoutMs), places);
+    this.#isWoken = false;
+    return this.#ready;
   }
 
   wake(): void {
-    if (this.#isOpen) this.#kernel.setEvent(this.#wakeup);
+    if (!this.#isOpen) return;
+    this.#isWoken = true;
+    this.#kernel.setEvent(this.#wakeup);
   }
 
   async close(): Promise<void> {
@@ -119,10 +136,10 @@ export class EventPoller implements Poller {
     this.#kernel.end();
   }
 
-  /** A pending wait looks at the handles that it was given: it ends, and the next one has the right ones. */
+  /** A pending wait looks at the handles that it was given: it is interrupted, and goes on with the right ones. */
   #changed(): void {
     this.#isOrderStale = true;
-    if (this.#pending !== undefined) this.wake();
+    if (this.#pending !== undefined) this.#kernel.setEvent(this.#wakeup);
   }
 
   /** Puts the handles to their places; returns how many there are. */
@@ -140,9 +157,9 @@ export class EventPoller implements Poller {
   }
 
   /** A wait tells of the first event only: those behind it are asked for one by one. */
-  #collect(found: number, places: number): readonly Pollable[] {
+  #collect(found: number, places: number): void {
     for (let at = found; at < places;) {
-      const source = at === 0 ? undefined : this.#order[at - 1];
+      const source = at === OWN_EVENT ? undefined : this.#order[at - 1];
       if (source !== undefined) source.isReady = true;
       const first = at + 1;
       if (first >= places) break;
@@ -151,7 +168,6 @@ export class EventPoller implements Poller {
     }
     // A source may have been removed meanwhile.
     for (const source of this.#sources.keys()) if (source.isReady) this.#ready.push(source);
-    return this.#ready;
   }
 
   #hasReady(): boolean {

@@ -50,8 +50,6 @@ class EventMonitor implements NetworkMonitor, EventSource {
     this.#subscriptions = subscriptions;
     this.#onChange = onChange;
     this.#poller.add(this);
-    // Nothing has changed before the first event.
-    this.isReady = false;
   }
 
   async run(): Promise<void> {

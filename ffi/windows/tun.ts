@@ -70,7 +70,7 @@ class WindowsTun implements Tun, EventSource {
     dropped: 0,
   };
   isGone = false;
-  isReady = true;
+  isReady = false;
   readonly #api: Wintun;
   readonly #device: Device;
   readonly #wayOut: WayOut;

@@ -78,7 +78,7 @@ class WindowsUdpSocket implements UdpSocket, EventSource {
     sendErrors: new Map(),
     dropped: 0,
   };
-  isReady = true;
+  isReady = false;
   readonly #handle: bigint;
   readonly #family: Family;
   readonly #wayOut: WayOut | undefined;

@@ -58,7 +58,12 @@ class ModelWait implements WaitKernel {
     if (index !== TIMEOUT || timeoutMs === 0) return Promise.resolve(index);
     const { promise, resolve } = Promise.withResolvers<number>();
     this.#waiting = { handles, done: resolve };
-    return promise;
+    const own = this.#waiting;
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+      if (this.#waiting === own) this.#waiting = undefined;
+      resolve(TIMEOUT);
+    }, timeoutMs);
+    return promise.finally(() => clearTimeout(timer));
   }
 
   end(): void {
@@ -135,14 +140,20 @@ Deno.test("EventPoller.wait: tells of a source again until it is dry, though its
   await poller.close();
 });
 
-Deno.test("EventPoller.add: does not miss what came before", async () => {
+Deno.test("EventPoller.add: does not miss what came before, whoever has seen the event", async () => {
   const { kernel, poller } = open(1);
-  const late = new Mailbox(kernel);
+  const [late, moved] = [new Mailbox(kernel), new Mailbox(kernel)];
   late.put();
-  // Somebody else has seen the event.
-  kernel.set.clear();
   poller.add(late);
   assert.deepEqual(await poller.wait(undefined), [late]);
+  late.drain();
+  const other = new EventPoller(kernel);
+  other.add(moved);
+  moved.put();
+  assert.deepEqual(other.poll(0), [moved]);
+  await other.close();
+  poller.add(moved);
+  assert.deepEqual(await poller.wait(undefined), [moved]);
   await poller.close();
 });
 
@@ -152,18 +163,35 @@ Deno.test("EventPoller: sources come and go while somebody waits, and no handle 
   poller.remove(boxes[0]!);
   // Its owner may close his handle at once.
   kernel.close(boxes[0]!.descriptor);
-  assert.deepEqual(await pending, []);
-  const second = poller.wait(undefined);
   const added = new Mailbox(kernel);
   poller.add(added);
-  assert.deepEqual(await second, [added]);
+  added.put();
+  assert.deepEqual(await pending, [added]);
   added.drain();
-  const third = poller.wait(undefined);
+  const next = poller.wait(undefined);
   boxes[1]!.put();
-  assert.deepEqual(await third, [boxes[1]]);
+  assert.deepEqual(await next, [boxes[1]]);
   await poller.close();
   // Theirs are left, ours are gone.
   assert.deepEqual([...kernel.events.keys()].sort(), [boxes[1]!.descriptor, added.descriptor].sort());
+});
+
+Deno.test("EventPoller.wait: ends after its time, also when sources came meanwhile", async () => {
+  const { kernel, poller } = open(1);
+  const pending = poller.wait(1);
+  poller.add(new Mailbox(kernel));
+  assert.deepEqual(await pending, []);
+  assert.deepEqual(await poller.wait(0), []);
+  await poller.close();
+});
+
+Deno.test("EventPoller.wake: is not lost when sources come at the same time", async () => {
+  const { kernel, poller } = open(1);
+  const pending = poller.wait(undefined);
+  poller.add(new Mailbox(kernel));
+  poller.wake();
+  assert.deepEqual(await pending, []);
+  await poller.close();
 });
 
 Deno.test("EventPoller.wake: ends a pending wait, or the next one; close ends it for good", async () => {
