@@ -1,7 +1,7 @@
 /**
- * A small process that outlives a killed session and gives the machine its DNS back at once: a PowerShell that waits at a
- * pipe. The word "done" ends it; the end of the pipe without it is the end of the session, and then it removes our rules
- * from the registry. The next session needs longer to its first change than this needs for its last.
+ * A small process that outlives a killed session and gives the machine its DNS back at once: a command interpreter that
+ * waits at a pipe. A word ends it; the end of the pipe without one is the end of the session, and then it removes our
+ * rules from the registry. The next session needs longer to its first change than this needs for its last.
  */
 
 import type { Log } from "../../lib/base/log.ts";
@@ -14,8 +14,11 @@ export function guardChange(change: Change, log: Log): Guard | undefined {
   if (change.type !== "nrpt") return undefined;
   const root = Deno.env.get("SystemRoot") ?? "C:\\Windows";
   try {
-    const child = new Deno.Command(`${root}\\System32\\WindowsPowerShell\\v1.0\\powershell.exe`, {
-      args: ["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", guardScript()],
+    const child = new Deno.Command(`${root}\\System32\\cmd.exe`, {
+      args: [...guardArguments()],
+      windowsRawArguments: true,
+      clearEnv: true,
+      env: { SystemRoot: root, PATH: `${root}\\System32` },
       // It must not keep a folder busy.
       cwd: `${root}\\System32`,
       stdin: "piped",
@@ -32,16 +35,14 @@ export function guardChange(change: Change, log: Log): Guard | undefined {
   }
 }
 
-/** Returns what PowerShell is to do. No quotation mark is in it: each program of Windows reads those its own way. */
-export function guardScript(): string {
-  const [local, policy] = allRuleKeys().map((key) => `'HKLM:\\${key}'`);
-  return [
-    "if ([Console]::In.ReadLine() -eq 'done') { exit }",
-    `$isPolicy = Test-Path -LiteralPath ${policy}`,
-    `Remove-Item -Recurse -Force -ErrorAction SilentlyContinue -LiteralPath ${local}, ${policy}`,
-    "Clear-DnsClientCache",
-    "if ($isPolicy) { gpupdate.exe /target:computer /force }",
-  ].join("; ");
+/**
+ * Returns the arguments for cmd.exe, as they are: no automatic commands, and all within the outer quotation marks. `set`
+ * leaves the variable undefined when nothing is to be read any more.
+ */
+export function guardArguments(): readonly string[] {
+  const [local, policy] = allRuleKeys().map((key) => `reg.exe delete "HKLM\\${key}" /f /reg:64`);
+  const steps = [local, `${policy} && gpupdate.exe /target:computer /force`, "ipconfig.exe /flushdns"];
+  return ["/d", "/s", "/c", `"set /p FZ_WORD=& if not defined FZ_WORD (${steps.join(" & ")})"`];
 }
 
 async function dismiss(child: Deno.ChildProcess): Promise<void> {

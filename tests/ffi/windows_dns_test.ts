@@ -8,7 +8,7 @@ import { IpAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
 import { chooseDns, type DnsMachine, NrptDns } from "../../ffi/windows/dns.ts";
-import { guardChange, guardScript } from "../../ffi/windows/guardian.ts";
+import { guardArguments, guardChange } from "../../ffi/windows/guardian.ts";
 import { decodeValue, encodeValue, type Registry, type RegistryValue } from "../../ffi/windows/registry.ts";
 import { adapterGuid } from "../../ffi/windows/tunnel_name.ts";
 import { undoChange } from "../../ffi/windows/undo.ts";
@@ -243,11 +243,16 @@ Deno.test("encodeValue: is REG_SZ, REG_MULTI_SZ and REG_DWORD as advapi32 takes 
   }));
 });
 
-Deno.test("guardScript: waits for one line, then removes both rules; no word in it needs quotation marks of C", () => {
-  const script = guardScript();
-  assert.ok(script.startsWith("if ([Console]::In.ReadLine() -eq 'done') { exit }; "));
-  for (const parent of [LOCAL, POLICY]) assert.ok(script.includes(`'HKLM:\\${parent}\\${RULE}'`));
-  assert.ok(!script.includes('"'));
+Deno.test("guardArguments: waits for one line; without it both rules go, and policies are read anew if one was there", () => {
+  assert.deepEqual(guardArguments(), [
+    "/d",
+    "/s",
+    "/c",
+    '"set /p FZ_WORD=& if not defined FZ_WORD (' +
+    `reg.exe delete "HKLM\\${LOCAL}\\${RULE}" /f /reg:64 & ` +
+    `reg.exe delete "HKLM\\${POLICY}\\${RULE}" /f /reg:64 && gpupdate.exe /target:computer /force & ` +
+    'ipconfig.exe /flushdns)"',
+  ]);
   assert.equal(guardChange({ id: "network", type: "network", device: "fz0" }, silentLog), undefined);
 });
 
