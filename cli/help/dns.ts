@@ -32,6 +32,7 @@ export const dnsTopic: Topic = {
     ],
     "fz dns status says which one is taken here, and why. Where another program overwrites the settings while the session " +
     "runs, they are set again, five times in ten minutes at most.",
-    "The end of the session puts everything back. After a kill -9, fz cleanup or the next start does.",
+    "The end of the session puts everything back. After a kill -9 a small process that watches the session does so within a " +
+    "second; what it could not, fz cleanup or the next start does.",
   ],
 };

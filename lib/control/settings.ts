@@ -210,7 +210,8 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     variables: ["FZ_INC_BUF", "FIREZONE_INC_BUF"],
     kind: SWITCH,
     fallback: false,
-    description: "Raise the kernel's limits of socket buffers.",
+    description:
+      "Raise the kernel's limits of socket buffers, for a gateway; a session may pass them by anyway.",
   },
   flowLogs: {
     key: "flow-logs",
@@ -218,7 +219,7 @@ export const SETTINGS: { readonly [K in SettingName]: Setting<Settings[K]> } = {
     variables: ["FZ_FLOW_LOGS", "FIREZONE_FLOW_LOGS"],
     kind: SWITCH,
     fallback: false,
-    description: "Log every flow.",
+    description: "Log every flow; taken from upstream, and not supported yet.",
   },
   logFilter: {
     key: "log-filter",
