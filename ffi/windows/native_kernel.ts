@@ -67,7 +67,7 @@ function bestSource(index: number, destination: IpAddress): IpAddress | undefine
   return withMemory(SOCKADDR_INET * 2 + FORWARD_ROW, (at) => {
     // The row first, for it is aligned to eight bytes.
     const [to, from] = [at + FORWARD_ROW, at + FORWARD_ROW + SOCKADDR_INET];
-    writeAddress(arena.bytes, to, destination);
+    writeAddress(arena.bytes, to, destination, 0, destination.isLinkLocal ? index : 0);
     const error = iphlpapi.GetBestRoute2(
       0n,
       index,

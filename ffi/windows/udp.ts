@@ -167,7 +167,9 @@ class WindowsUdpSocket implements UdpSocket, EventSource {
   /** Returns the error number. */
   #transmit(local: SocketAddress | undefined, remote: SocketAddress, payload: Uint8Array): number {
     const isChosen = local !== undefined && !local.ip.isUnspecified;
-    const source = isChosen ? { address: local.ip, index: 0 } : this.#wayOut?.sourceFor(remote.ip);
+    const source = isChosen
+      ? { address: local.ip, index: 0 }
+      : this.#wayOut?.sourceFor(remote.ip, remote.scopeId);
     // Left to itself, the kernel could send it into our own tunnel.
     if (source === undefined && this.#wayOut !== undefined) return Wsa.networkUnreachable;
     arena.bytes.set(payload, TX_BUFFER);

@@ -41,12 +41,15 @@ export class WayOut {
     this.forget();
   }
 
-  /** Returns from where packets to `destination` pass the tunnel by; undefined if there is no way. */
-  sourceFor(destination: IpAddress): Source | undefined {
-    const { key } = destination;
+  /**
+   * Returns from where packets to `destination` pass the tunnel by; undefined if there is no way. `scopeId` is the
+   * interface of a link-local one.
+   */
+  sourceFor(destination: IpAddress, scopeId = 0): Source | undefined {
+    const key = scopeId === 0 ? destination.key : `${destination.key}%${scopeId}`;
     if (this.#known.has(key)) return this.#known.get(key);
     if (this.#known.size >= CAPACITY) this.#known.clear();
-    const source = this.#find(destination);
+    const source = this.#find(destination, scopeId);
     this.#known.set(key, source);
     return source;
   }
@@ -57,7 +60,11 @@ export class WayOut {
     this.#table = undefined;
   }
 
-  #find(destination: IpAddress): Source | undefined {
+  #find(destination: IpAddress, scopeId: number): Source | undefined {
+    if (scopeId !== 0) {
+      const address = this.#tunnels.has(scopeId) ? undefined : this.#kernel.bestSource(scopeId, destination);
+      return address && { address, index: scopeId };
+    }
     this.#table ??= { rows: readTable(this.#kernel), metricOf: metrics(this.#kernel) };
     const way = wayTo(destination, this.#table.rows, this.#tunnels, this.#table.metricOf);
     const address = way && this.#kernel.bestSource(way.index, destination);

@@ -174,7 +174,9 @@ export class ModelKernel implements NetworkKernel {
   bestSource(index: number, destination: IpAddress): IpAddress | undefined {
     const { unicast = [] } = this.adapterList.find((adapter) => adapter.index === index) ?? {};
     return unicast.map((address) => IpAddress.from(address.split("%")[0]!))
-      .find(({ family, isLinkLocal }) => family === destination.family && !isLinkLocal);
+      .find(({ family, isLinkLocal }) =>
+        family === destination.family && isLinkLocal === destination.isLinkLocal
+      );
   }
 
   /** Removes an adapter with its routes, as the kernel does when Wintun's handle is closed. */

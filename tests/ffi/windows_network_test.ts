@@ -357,6 +357,16 @@ Deno.test("WayOut.sourceFor: is the address of the best way without our tunnel; 
   assert.equal(wayOut.sourceFor(IpAddress.from("203.0.113.9")), undefined);
 });
 
+Deno.test("WayOut.sourceFor: reaches a link-local address on the interface that it names, if that is no tunnel", () => {
+  const kernel = home();
+  const wayOut = new WayOut(kernel);
+  wayOut.addTunnel(17);
+  const resolver = IpAddress.from("fe80::1");
+  assert.deepEqual(wayOut.sourceFor(resolver, 4), { address: IpAddress.from("fe80::c:1"), index: 4 });
+  assert.equal(wayOut.sourceFor(resolver, 7), undefined);
+  assert.equal(wayOut.sourceFor(resolver, 17), undefined);
+});
+
 Deno.test("networkPath: is the default routes that win and their addresses, whatever our own routes are", async () => {
   const kernel = home();
   const path = networkPath(kernel, "fz0");
