@@ -19,6 +19,10 @@ export const routingTopic: Topic = {
         "local networks and static routes of the machine, of both families, stay as they are; this is the default",
       ],
       ["--lan deny", "they go into the tunnel, too, while the Internet resource is on"],
+      [
+        "servers",
+        "TCP servers of this machine answer the way they were asked while --lan is allow: SSH from outside lives on",
+      ],
       ["everything else", "goes into the tunnel while the Internet resource is on"],
     ],
     "fz explain ADDRESS tells which of these holds for an address. fz internet on takes --exclude and --lan while the session " +
