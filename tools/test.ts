@@ -3,9 +3,6 @@
  * "N passed, N failed"; the exit code is 0 only if something passed and nothing failed.
  */
 
-import { runIsolated } from "../io/lab/isolation.ts";
-import { Fault } from "../lib/base/fault.ts";
-
 interface Tally {
   readonly passed: number;
   readonly failed: number;
@@ -15,6 +12,9 @@ const ROOT = new URL("..", import.meta.url).pathname;
 /** Tests of the pure core: they get no permission, so that a touch of the world outside fails. */
 const PURE = ["tests/lib", "tests/sim", "tests/scenarios"];
 const E2E = "tests/e2e";
+
+/** How many files of kernel tests run at a time. */
+const PARALLEL = 2;
 
 /** Where the clone is seen by all users, for tests that run a program as another one. */
 const OPEN_PLACE = "/mnt/fz-tests";
@@ -62,7 +62,7 @@ async function main([mode = "test", ...files]: string[]): Promise<number> {
     tallies.push(await test("shell", ["--allow-all"], rest));
   }
   if (mode !== "ok" && exists(E2E)) {
-    tallies.push(await test("e2e", ["--allow-all"], files.length > 0 ? files : [E2E], isolated));
+    tallies.push(await testEachIsolated(files.length > 0 ? files : testsIn(E2E)));
   }
   const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0);
   const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0);
@@ -76,24 +76,67 @@ async function step(command: readonly string[]): Promise<Tally> {
   return { passed: 0, failed: await run(command) === 0 ? 0 : 1 };
 }
 
-async function test(
-  title: string,
-  flags: readonly string[],
-  paths: readonly string[],
-  runner: (command: readonly string[]) => Promise<number> = run,
-): Promise<Tally> {
+async function test(title: string, flags: readonly string[], paths: readonly string[]): Promise<Tally> {
   console.log(`\n== ${title}: deno test ${flags.join(" ")} ${paths.join(" ")}`);
+  return await reported(async (report) => await run(["deno", ...testArguments(report, flags, paths)]));
+}
+
+/**
+ * Runs each file in namespaces of its own, some at a time: most of a kernel test is waiting. What a file prints comes in
+ * one piece when it has ended, or at once if there is only one.
+ */
+async function testEachIsolated(files: readonly string[]): Promise<Tally> {
+  const tally = { passed: 0, failed: 0 };
+  const waiting = [...files];
+  let systemd: Promise<unknown> = Promise.resolve();
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const path = file;
+      const once = async () => {
+        const { passed, failed } = await testIsolated(path, files.length === 1);
+        tally.passed += passed;
+        tally.failed += failed;
+      };
+      // The control groups of two first processes would be the same ones.
+      if (!(await Deno.readTextFile(path)).includes("support/systemd.ts")) await once();
+      else await (systemd = systemd.then(once));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, files.length) }, work));
+  return tally;
+}
+
+async function testIsolated(file: string, isAlone: boolean): Promise<Tally> {
+  const title = `\n== e2e: deno test --allow-all ${file}`;
+  if (isAlone) console.log(title);
+  return await reported(async (report) => {
+    const command = [Deno.execPath(), ...testArguments(report, ["--allow-all"], [file])];
+    const args = ["run", "-A", "--quiet", "tools/isolated.ts", ...command];
+    const stdio = isAlone ? "inherit" : "piped";
+    const process = new Deno.Command(Deno.execPath(), {
+      args,
+      stdin: "null",
+      stdout: stdio,
+      stderr: stdio,
+      env: isAlone || Deno.noColor ? {} : { FORCE_COLOR: "1" },
+    });
+    if (isAlone) return (await process.spawn().status).code;
+    const { code, stdout, stderr } = await process.output();
+    const decoder = new TextDecoder();
+    console.log(`${title}\n${decoder.decode(stdout)}${decoder.decode(stderr)}`.trimEnd());
+    return code;
+  });
+}
+
+function testArguments(report: string, flags: readonly string[], paths: readonly string[]): string[] {
+  return ["test", "--quiet", "--frozen", `--junit-path=${report}`, ...flags, ...paths];
+}
+
+/** Runs `work`, which writes a JUnit report to the file it is given and returns an exit code; counts what it says. */
+async function reported(work: (report: string) => Promise<number>): Promise<Tally> {
   const report = await Deno.makeTempFile({ prefix: "fz-test-", suffix: ".xml" });
   try {
-    const code = await runner([
-      "deno",
-      "test",
-      "--quiet",
-      "--frozen",
-      `--junit-path=${report}`,
-      ...flags,
-      ...paths,
-    ]);
+    const code = await work(report);
     return count(await Deno.readTextFile(report), code);
   } finally {
     await Deno.remove(report);
@@ -116,21 +159,18 @@ async function run(command: readonly string[]): Promise<number> {
   return (await new Deno.Command(program, { args: command.slice(1) }).spawn().status).code;
 }
 
-async function isolated(command: readonly string[]): Promise<number> {
-  try {
-    return await runIsolated([Deno.execPath(), ...command.slice(1)]);
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    console.error([error.message, error.next].join("\n"));
-    return 6;
-  }
-}
-
 function testFolders(): string[] {
   return [...Deno.readDirSync("tests")]
     .filter((entry) => entry.isDirectory ? entry.name !== "vectors" : entry.name.endsWith("_test.ts"))
     .map((entry) => `tests/${entry.name}`)
     .filter((path) => path.endsWith(".ts") || hasTests(path))
+    .sort();
+}
+
+function testsIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)]
+    .filter(({ name }) => name.endsWith("_test.ts"))
+    .map(({ name }) => `${folder}/${name}`)
     .sort();
 }
 
