@@ -67,6 +67,8 @@ export interface Client extends RunningRole {
   setDisabledResources(ids: Iterable<string>): void;
   setInternetResource(active: boolean): void;
   setRouting(change: Partial<Routing>): Promise<void>;
+  /** Resolves when the machine is set up as was asked for so far. Never rejects. */
+  settled(): Promise<void>;
   /** Shows `tap` each packet inside the tunnel until the returned function is called. */
   addTap(tap: PacketTap): () => void;
   /** Forgets all paths and finds new ones. */
@@ -267,6 +269,10 @@ class RunningClient implements Client {
 
   setRouting(change: Partial<Routing>): Promise<void> {
     return this.#host.setRouting(change);
+  }
+
+  settled(): Promise<void> {
+    return this.#host.settled();
   }
 
   addTap(tap: PacketTap): () => void {

@@ -197,6 +197,11 @@ export class ClientHost {
     });
   }
 
+  /** Resolves when all that was asked for so far is done, or has failed. Never rejects. */
+  settled(): Promise<void> {
+    return this.#inTurn(() => Promise.resolve());
+  }
+
   /** Forgets answers that the machine keeps: resources changed. */
   flushDns(): Promise<void> {
     return this.#inTurn(() => this.#dns.flush());

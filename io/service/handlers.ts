@@ -62,9 +62,11 @@ export function serviceHandlers(service: Service): ControlHandlers {
       service.reset();
       return DONE;
     },
-    setResource: ({ resource, enabled }) => {
+    setResource: async ({ resource, enabled }) => {
       if (service.engine === undefined) throw notSignedIn(service);
-      return { schema: 1, resource: service.setResource(resource, enabled) };
+      const document = service.setResource(resource, enabled);
+      await service.settled();
+      return { schema: 1, resource: document };
     },
     setInternet: async ({ active, excluded, lan }) => {
       const networks = excluded?.map((text) => IpNetwork.from(text));
@@ -73,6 +75,7 @@ export function serviceHandlers(service: Service): ControlHandlers {
         ...(lan === undefined ? {} : { lan }),
       });
       service.setInternet(active);
+      await service.settled();
       const { internet, network } = service.status();
       return { schema: 1, internet, ...(network === undefined ? {} : { network }) };
     },

@@ -196,6 +196,11 @@ export class Service implements RunningRole {
     await this.#engine?.setRouting(change);
   }
 
+  /** Resolves when the machine is set up as was asked for so far: what is answered then is true. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#engine?.settled();
+  }
+
   /** Takes the resource of this name or id out of the tunnel or puts it back, for this engine and those after it. */
   setResource(nameOrId: string, enabled: boolean): ResourceDocument {
     const resources = this.#engine?.status().resources ?? [];

@@ -42,6 +42,8 @@ class FakeEngine {
   readonly disabled: string[][] = [];
   readonly internet: boolean[] = [];
   resets = 0;
+  /** What is under way on the machine. */
+  work: Promise<void> = Promise.resolve();
 
   constructor(config: ClientConfig, hooks: EngineHooks) {
     this.config = config;
@@ -98,6 +100,10 @@ class FakeEngine {
   setRouting(change: Partial<Routing>): Promise<void> {
     this.routing = { ...this.routing, ...change };
     return Promise.resolve();
+  }
+
+  settled(): Promise<void> {
+    return this.work;
   }
 
   reset(): void {
@@ -387,6 +393,31 @@ Deno.test("Service.setInternet: holds for the engines that follow", async () => 
   assert.deepEqual(engines[0]!.internet, [true]);
   await service.useCredential("other");
   assert.equal(engines[1]!.config.internetResource, true);
+  await service.stop();
+});
+
+Deno.test("serviceHandlers: answer what was switched when the machine is set up so", async () => {
+  const { service, engines } = setUp();
+  await service.start("token");
+  const handlers = serviceHandlers(service);
+  const engine = engines[0]!;
+  engine.resources = [resource("1", "web")];
+  for (
+    const ask of [
+      () => handlers.setInternet({ active: true }),
+      () => handlers.setResource({ resource: "web", enabled: false }),
+    ]
+  ) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    engine.work = promise;
+    let isAnswered = false;
+    const answer = Promise.resolve(ask()).then(() => isAnswered = true);
+    await new Promise((done) => setTimeout(done, 5));
+    assert.equal(isAnswered, false);
+    resolve();
+    await answer;
+  }
+  assert.deepEqual([engine.internet, engine.disabled.at(-1)], [[true], ["1"]]);
   await service.stop();
 });
 
