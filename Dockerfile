@@ -25,9 +25,11 @@ RUN apt-get update \
 COPY --from=build /usr/local/lib/fz /usr/local/lib/fz
 COPY --from=build /opt/fz /opt/fz
 COPY docker/fz /usr/local/bin/fz
-# An engine gives capabilities to root alone: for --user fz they come from the file of a copy that only the user's group
+# Docker gives capabilities to root alone: for --user fz they come from the file of a copy that only the user's group
 # may run. It cannot be run at all where the container has no CAP_NET_ADMIN, so the plain one stays beside it.
-RUN useradd --system --home-dir /var/lib/fz --create-home --uid 990 --user-group fz \
+# Root, who may have lost the right to write what is others', and the user keep their state in the same folder.
+RUN useradd --system --home-dir /var/lib/fz --no-create-home --uid 990 --user-group fz \
+  && install -d -o root -g fz -m 0770 /var/lib/fz \
   && install -d -o fz -g fz -m 0700 /run/fz-user \
   && install -d -o root -g fz -m 0750 /usr/local/lib/fz/capable \
   && install -o root -g fz -m 0750 /usr/local/lib/fz/deno /usr/local/lib/fz/capable/deno \
