@@ -119,8 +119,10 @@ export class WindowsNetwork implements HostNetwork {
     return this.#inTurn(() => {
       if (!this.#isPolicy) return undefined;
       const used = new Set(readTable(this.#kernel).map(({ index }) => index));
-      return this.#tunnels().find(({ name, index, isUp }) => isUp && name !== this.#device && used.has(index))
-        ?.name;
+      const own = this.#index();
+      return this.#tunnels().find(({ name, index, isUp }) =>
+        isUp && index !== own && name !== this.#device && used.has(index)
+      )?.name;
     });
   }
 
@@ -279,7 +281,9 @@ export class WindowsNetwork implements HostNetwork {
   /** 0 where the device does not exist. */
   #index(): number {
     if (this.#device === "") return 0;
-    return this.#adapters().find(({ name }) => name === this.#device)?.index ?? 0;
+    // Where the name was taken, Windows has given the adapter another one.
+    return this.#wayOut.tunnelIndex(this.#device) ??
+      this.#adapters().find(({ name }) => name === this.#device)?.index ?? 0;
   }
 
   /** Runs `work` after everything asked for before it, whether that went well or not. */

@@ -38,7 +38,7 @@ export function openTun({ name, mtu }: TunOptions, wayOut: WayOut): Tun {
     throw faultOf(action, error, { code: "tun", next });
   }
   const index = indexOf(api, adapter);
-  wayOut.addTunnel(index);
+  wayOut.addTunnel(own, index);
   return new WindowsTun(api, { adapter, session, index, name: own, mtu }, wayOut);
 }
 
@@ -139,7 +139,7 @@ class WindowsTun implements Tun, EventSource {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#wayOut.removeTunnel(this.#device.index);
+    this.#wayOut.removeTunnel(this.name);
     this.#api.WintunEndSession(this.#device.session);
     this.#api.WintunCloseAdapter(this.#device.adapter);
     arena.release(this.#memory, PACKET_CAPACITY * 2);

@@ -19,6 +19,7 @@ export interface Source {
 export class WayOut {
   readonly #kernel: NetworkKernel;
   readonly #tunnels = new Set<number>();
+  readonly #indices = new Map<string, number>();
   readonly #known = new Map<string | number, Source | undefined>();
   #table: { readonly rows: readonly ForwardRow[]; readonly metricOf: MetricOf } | undefined;
 
@@ -31,13 +32,20 @@ export class WayOut {
     return this.#tunnels;
   }
 
-  addTunnel(index: number): void {
+  /** Returns the interface index of our own device `name`; undefined if it is not of this process. */
+  tunnelIndex(name: string): number | undefined {
+    return this.#indices.get(name);
+  }
+
+  addTunnel(name: string, index: number): void {
     this.#tunnels.add(index);
+    this.#indices.set(name, index);
     this.forget();
   }
 
-  removeTunnel(index: number): void {
-    this.#tunnels.delete(index);
+  removeTunnel(name: string): void {
+    this.#tunnels.delete(this.#indices.get(name) ?? 0);
+    this.#indices.delete(name);
     this.forget();
   }
 

@@ -219,7 +219,7 @@ Deno.test("WindowsNetwork.handleNetworkChanged: moves ways past the tunnel to an
   await network.configure(ADDRESSES);
   await network.setBypass(addresses("203.0.113.9"));
   await network.setRoutes(networks("0.0.0.0/0"));
-  wayOut.addTunnel(17);
+  wayOut.addTunnel("fz0", 17);
   assert.equal(String(wayOut.sourceFor(IpAddress.from("203.0.113.9"))?.address), "192.168.1.5");
   kernel.log.length = 0;
   await network.handleNetworkChanged();
@@ -282,6 +282,15 @@ Deno.test("WindowsNetwork.otherDevice: names another tunnel of ours, or upstream
   assert.equal(await open(kernel, { routing: "main" }).network.otherDevice(), undefined);
 });
 
+Deno.test("WindowsNetwork: finds its adapter where Windows had to give it another name", async () => {
+  const kernel = home();
+  const { network, wayOut } = open(kernel, { device: "office" });
+  wayOut.addTunnel("office", 17);
+  await network.configure(ADDRESSES);
+  assert.equal(kernel.addresses[0], "100.64.0.7/32 on 17");
+  assert.equal(await network.otherDevice(), undefined);
+});
+
 Deno.test("WindowsNetwork: a gateway's routes are its own, and it leaves those of others alone", async () => {
   const kernel = home();
   kernel.adapterList.push({ index: 18, name: "fz1", description: "fz Tunnel #2" });
@@ -338,7 +347,7 @@ Deno.test("WayOut.sourceFor: is the address of the best way without our tunnel; 
   const kernel = home();
   kernel.add("0.0.0.0/0", undefined, 17, 0, 3);
   const wayOut = new WayOut(kernel);
-  wayOut.addTunnel(17);
+  wayOut.addTunnel("fz0", 17);
   const source = (text: string) => {
     const found = wayOut.sourceFor(IpAddress.from(text));
     return found && `${found.address} on ${found.index}`;
@@ -353,14 +362,14 @@ Deno.test("WayOut.sourceFor: is the address of the best way without our tunnel; 
   assert.equal(source("203.0.113.9"), "192.168.1.5 on 4");
   wayOut.forget();
   assert.equal(source("203.0.113.9"), undefined);
-  wayOut.removeTunnel(17);
+  wayOut.removeTunnel("fz0");
   assert.equal(wayOut.sourceFor(IpAddress.from("203.0.113.9")), undefined);
 });
 
 Deno.test("WayOut.sourceFor: reaches a link-local address on the interface that it names, if that is no tunnel", () => {
   const kernel = home();
   const wayOut = new WayOut(kernel);
-  wayOut.addTunnel(17);
+  wayOut.addTunnel("fz0", 17);
   const resolver = IpAddress.from("fe80::1");
   assert.deepEqual(wayOut.sourceFor(resolver, 4), { address: IpAddress.from("fe80::c:1"), index: 4 });
   assert.equal(wayOut.sourceFor(resolver, 7), undefined);
