@@ -184,7 +184,9 @@ function dns({ dns }: DoctorFacts): Finding | undefined {
       fix: "see fz dns status, and choose the service that does it with fz config set dns-control",
     };
   }
-  if (control === "disabled" && !isAsked) {
+  if (control === "disabled") {
+    const message = "this machine's DNS is left alone, as it was asked for: names of resources are not found";
+    if (isAsked) return { check: "dns", status: "ok", message };
     return {
       check: "dns",
       status: "warning",
@@ -193,7 +195,7 @@ function dns({ dns }: DoctorFacts): Finding | undefined {
       fix: "fz config set dns-control names a way; fz dns status tells what was seen",
     };
   }
-  if (resolvers === 0 && control !== "disabled") {
+  if (resolvers === 0) {
     return {
       check: "dns",
       status: "warning",

@@ -59,6 +59,15 @@ Deno.test("diagnose: finds nothing on a healthy machine", () => {
   assert.ok(findings.length >= 13);
 });
 
+Deno.test("diagnose: what was asked for is fine, and said in its own words", () => {
+  const { status, message } = finding(
+    { dns: { ...DNS, control: "disabled", isAsked: true, resolvers: 0 } },
+    "dns",
+  );
+  assert.equal(status, "ok");
+  assert.match(message, /left alone, as it was asked for/);
+});
+
 Deno.test("diagnose: names cause, code and fixing command of each problem", () => {
   const table: [facts: Partial<DoctorFacts>, check: string, code: string, fix: RegExp][] = [
     [{ privileges: { ...PRIVILEGES, tun: "missing" } }, "tun", "tun", /modprobe tun/],
