@@ -39,7 +39,10 @@ export interface OwnState {
 const OWN_TABLES: readonly number[] = [Table.resources, Table.links, Table.internet];
 const TCP = 6;
 const UDP = 17;
-/** What comes from the machine itself, as rules have it. */
+/**
+ * What comes from the machine itself, as rules have it. Such rules alone do not make the reverse path filter read ports;
+ * those for our own UDP ports, which are there wherever it is strict, do (fib_rule_requires_fldissect in net/core).
+ */
 const OWN_LINK = "lo";
 
 /** Returns what is there; of the main table only routes to interface `mainDevice`, if that is given. */
