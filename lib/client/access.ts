@@ -10,6 +10,7 @@ import type { Log } from "../base/log.ts";
 import type { Instant } from "../base/time.ts";
 import type { Outbox } from "../channel/outbox.ts";
 import type { ProxyIps } from "../dns/proxy_ips.ts";
+import type { NodeEvent } from "../node/node.ts";
 import type { PathInfo } from "../node/path.ts";
 import type { IpPacket } from "../wire/ip.ts";
 import { type ControlMessage, encodeControl } from "../wire/p2p_control.ts";
@@ -45,6 +46,8 @@ export interface AccessContext {
 
 /** What came of the user's wish for access to a resource. */
 export type WishOutcome = "unknown-resource" | "inactive" | "unsupported" | "pending" | "granted";
+
+type ConnectionFailure = NodeEvent & { readonly type: "failed" };
 
 /** The state of access. */
 export class Access {
@@ -240,6 +243,13 @@ export class Access {
     }
   }
 
+  /** The connection to a gateway failed. Where we are cut off it was not the gateway: streams can go on through it alone. */
+  handleFailed({ peerId, reason, isCutOff }: ConnectionFailure, now: Instant): void {
+    if (isCutOff) this.peers.doubt(peerId, now);
+    else this.peers.markLeft(peerId, now);
+    this.dropGateway(peerId, "failed", reason, now);
+  }
+
   /** Forgets a gateway with everything that went through it: the next packet asks for a new one. */
   dropGateway(gatewayId: string, reason: GatewayLossReason, detail: string | undefined, now: Instant): void {
     const { node, outbox, emit } = this.#context;
@@ -251,7 +261,7 @@ export class Access {
     if (peer === undefined) return;
     this.nat.removeGateway(gatewayId);
     this.sites.handleGone(peer.siteId, gatewayId);
-    if (reason === "goodbye" || reason === "failed") this.peers.markLeft(gatewayId, now);
+    if (reason === "goodbye") this.peers.markLeft(gatewayId, now);
     emit({ type: "gateway-lost", gatewayId, reason, detail });
     if (reason !== "reset" && !(reason === "failed" && peer.isConnected)) return;
     // Who only listens, as one who downloads does, has no packet that would ask. Once: what never connected waits.
@@ -266,7 +276,9 @@ export class Access {
   }
 
   #request(resourceId: string, now: Instant): void {
-    const { outbox, emit } = this.#context;
+    const { node, outbox, emit } = this.#context;
+    this.peers.handleRelaysHeard(node.relaysHeardAt, now);
+    node.hurry(now);
     const sent = outbox.send({
       event: "request_authorization",
       payload: { resource_id: resourceId, connected_gateway_ids: this.peers.preferredIds(now) },

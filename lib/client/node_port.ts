@@ -6,8 +6,10 @@ import type { Node } from "../node/node.ts";
 export type ClientNode = Pick<
   Node,
   | "hasRelay"
+  | "relaysHeardAt"
   | "setRelays"
   | "handleRelays"
+  | "hurry"
   | "upsertConnection"
   | "addRemoteCandidate"
   | "removeRemoteCandidate"

@@ -4,7 +4,7 @@
  */
 
 import type { AddressKey, IpAddress, IpNetwork } from "../base/ip.ts";
-import { type Instant, minutes } from "../base/time.ts";
+import { type Instant, minutes, seconds } from "../base/time.ts";
 import { PERMIT_ALL } from "../resource/filter.ts";
 import { RouteTable } from "../resource/route_table.ts";
 import type { IpPacket } from "../wire/ip.ts";
@@ -84,6 +84,8 @@ export class Peers {
   readonly #known = new Set<string>();
   /** When gateways left or failed. */
   readonly #leftAt = new Map<string, Instant>();
+  /** Gateways that were lost when all was silent. */
+  readonly #doubts = new Map<string, Doubt>();
 
   values(): Iterable<GatewayPeer> {
     return this.#byId.values();
@@ -120,6 +122,7 @@ export class Peers {
     this.#known.delete(id);
     this.#known.add(id);
     this.#leftAt.delete(id);
+    this.#doubts.delete(id);
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.values().next().value!);
     return peer;
   }
@@ -160,9 +163,26 @@ export class Peers {
     if (this.#leftAt.size > MAX_KNOWN) this.#leftAt.delete(this.#leftAt.keys().next().value!);
   }
 
+  /** Remembers that a gateway was lost when all was silent: it is the best choice, for streams go on through it alone. */
+  doubt(id: string, now: Instant): void {
+    this.#doubts.set(id, { lostAt: now, networkSince: undefined });
+    if (this.#doubts.size > MAX_KNOWN) this.#doubts.delete(this.#doubts.keys().next().value!);
+  }
+
+  /** Relays were last heard at `at`: if a gateway in doubt is not back soon after they are, it was the gateway. */
+  handleRelaysHeard(at: Instant, now: Instant): void {
+    for (const [id, doubt] of [...this.#doubts]) {
+      if (at > doubt.lostAt) doubt.networkSince ??= now;
+      if (doubt.networkSince === undefined || now - doubt.networkSince < DOUBT_FOR) continue;
+      this.#doubts.delete(id);
+      this.markLeft(id, now);
+    }
+  }
+
   /** Forgets which gateways left or failed: it was not they. */
   forgive(): void {
     this.#leftAt.clear();
+    this.#doubts.clear();
   }
 
   /** Returns the gateways that the portal should prefer: connected ones first, then the latest known. */
@@ -176,6 +196,14 @@ export class Peers {
   }
 }
 
+interface Doubt {
+  readonly lostAt: Instant;
+  /** Since when relays are known to be there again. */
+  networkSince: Instant | undefined;
+}
+
 const MAX_WAITING = 128;
 const MAX_KNOWN = 100;
 const AVOID_FOR = minutes(1);
+/** Time to reach the portal again and to connect. */
+const DOUBT_FOR = seconds(15);

@@ -402,7 +402,7 @@ export class ClientSession {
       case "failed":
         // A newer connection to the same gateway may have taken its place already.
         if (this.#node.hasConnection(event.peerId)) return;
-        return this.#access.dropGateway(event.peerId, "failed", event.reason, now);
+        return this.#access.handleFailed(event, now);
       case "no-relays":
         this.#outbox.sendOnce({ event: "no_relays", payload: {} });
     }

@@ -25,6 +25,7 @@ import { ICE_TIMERS } from "../wireguard/timers.ts";
 import { Tunnel } from "../wireguard/tunnel.ts";
 import { describePath, type Path, type PathInfo } from "./path.ts";
 import { relayedCandidates, type Relays } from "./relays.ts";
+import { PeerSilence } from "./peer_silence.ts";
 
 /** What the portal tells both sides about their connection. */
 export interface ConnectionParameters {
@@ -61,8 +62,8 @@ export type ConnectionEvent =
   /** There is a path and a session: packets can be sent. Once. */
   | { readonly type: "connected"; readonly path: PathInfo }
   | { readonly type: "path-changed"; readonly path: PathInfo }
-  /** The connection is over. */
-  | { readonly type: "failed"; readonly reason: FailureReason };
+  /** The connection is over. `isCutOff`: as far as we know nobody can be reached, so that it is not the peer's fault. */
+  | { readonly type: "failed"; readonly reason: FailureReason; readonly isCutOff: boolean };
 
 /** A message for `remote` from `local`, a socket's address or our address at a relay. */
 export interface Transmit {
@@ -100,6 +101,7 @@ export class Connection {
   #isReported = false;
   #isFailed = false;
   #isIdle = false;
+  readonly #silence: PeerSilence;
   #lastPacketAt: Instant;
   #lastProactiveHandshakeAt: Instant | undefined;
   /** When the handshake of ours in progress began, and how often it was repeated ahead of WireGuard's schedule. */
@@ -118,6 +120,7 @@ export class Connection {
     this.parameters = parameters;
     this.#relays = context.relays;
     this.#log = context.log;
+    this.#silence = new PeerSilence(now);
     this.#lastPacketAt = now;
     this.#offersSince = now;
     this.#agent = new IceAgent({
@@ -245,8 +248,10 @@ export class Connection {
   /** Returns whether `message` came from this peer. */
   handleStun(message: StunMessage, local: SocketAddress, remote: SocketAddress, now: Instant): boolean {
     const isOurs = this.#agent.handleStun(message, local, remote, now);
-    if (isOurs) this.#update(now);
-    return isOurs;
+    if (!isOurs) return false;
+    this.#silence.handlePeer(now);
+    this.#update(now);
+    return true;
   }
 
   /** To be called after `tunnel` has taken a handshake message, or may have switched sessions or begun a handshake. */
@@ -282,6 +287,7 @@ export class Connection {
       this.#isIdle = true;
       this.#agent.setIdle(true, now);
     }
+    this.#listen(now);
     this.#agent.handleTimeout(now);
     this.#update(now);
   }
@@ -330,13 +336,13 @@ export class Connection {
           this.#sendKept(now);
           break;
         case "expired":
-          return this.#fail("no-handshake");
+          return this.#fail("no-handshake", now);
       }
     }
     for (let next = this.tunnel.pollTransmit(); next !== undefined; next = this.tunnel.pollTransmit()) {
       this.#pending.push(next);
     }
-    if (this.#agent.state === "failed") return this.#fail("no-path");
+    if (this.#agent.state === "failed") return this.#fail("no-path", now);
     if (!this.#isReported && this.#hasSession && this.#pathInfo !== undefined) {
       this.#isReported = true;
       this.#lastPacketAt = now;
@@ -401,11 +407,21 @@ export class Connection {
     this.#agent.setIdle(false, now);
   }
 
-  #fail(reason: FailureReason): void {
+  /** Finds out whether others can be reached while the peer is silent. Controlling side only: the other has many peers. */
+  #listen(now: Instant): void {
+    if (!this.parameters.controlling) return;
+    if (!this.#silence.isSuspicious(this.#isIdle ? IDLE_CHECKS : 0, this.#handshakeSince, now)) return;
+    this.#silence.handleOthers(this.#relays.heardAt);
+    this.#relays.sound(now);
+  }
+
+  #fail(reason: FailureReason, now: Instant): void {
     this.#isFailed = true;
     this.#path = undefined;
     this.#log.debug("Connection failed", { peer: this.peerId, reason });
-    this.#events.push({ type: "failed", reason });
+    // What never was a connection proves nothing of our network.
+    const isCutOff = this.#isReported && this.#silence.isGeneral(now);
+    this.#events.push({ type: "failed", reason, isCutOff });
   }
 
   #mayOffer(now: Instant): boolean {
@@ -444,6 +460,8 @@ export class Connection {
 
 /** Without a packet for this long, checks become rare. */
 const IDLE_AFTER = seconds(20);
+/** How far apart they are then. */
+const IDLE_CHECKS = seconds(25);
 const PROACTIVE_HANDSHAKE_INTERVAL = seconds(20);
 /** After the first initiation of a handshake; then WireGuard's own schedule goes on. */
 const REPETITIONS = [500, 1500, 3500];

@@ -56,8 +56,13 @@ export type NodeEvent =
   /** Packets can be sent: there is a path, and the first handshake is done. */
   | { readonly type: "connected"; readonly peerId: string; readonly path: PathInfo }
   | { readonly type: "path-changed"; readonly peerId: string; readonly path: PathInfo }
-  /** The connection is gone. */
-  | { readonly type: "failed"; readonly peerId: string; readonly reason: FailureReason }
+  /** The connection is gone. `isCutOff`: we are, as far as is known, so that it is not the peer's fault. */
+  | {
+    readonly type: "failed";
+    readonly peerId: string;
+    readonly reason: FailureReason;
+    readonly isCutOff: boolean;
+  }
   /** The portal should be asked for relays: without one there are no connections. */
   | { readonly type: "no-relays" };
 
@@ -116,6 +121,11 @@ export class Node {
     return this.#relays.hasUsable;
   }
 
+  /** When any relay last answered; -Infinity if none ever did. */
+  get relaysHeardAt(): Instant {
+    return this.#relays.heardAt;
+  }
+
   get publicKey(): Uint8Array {
     return this.#context.keyPair.publicKey;
   }
@@ -164,6 +174,11 @@ export class Node {
     this.#connections.add(connection);
     this.#settle(connection, now);
     return { ok: true };
+  }
+
+  /** Somebody waits for a connection: relays that were silent are probed before their turn. */
+  hurry(now: Instant): void {
+    this.#relays.hurry(now);
   }
 
   hasConnection(peerId: string): boolean {

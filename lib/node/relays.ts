@@ -84,6 +84,21 @@ export class Relays {
     }
   }
 
+  /** When any relay last answered; -Infinity if none ever did. */
+  get heardAt(): Instant {
+    return this.#all.reduce((latest, { heardAt }) => Math.max(latest, heardAt), -Infinity);
+  }
+
+  /** Asks all relays whether they hear us: a peer is silent, and maybe everybody is. */
+  sound(now: Instant): void {
+    for (const allocation of this.#all) allocation.sound(now);
+  }
+
+  /** Somebody wants a connection: relays that were silent are probed before their turn. */
+  hurry(now: Instant): void {
+    for (const allocation of this.#all) allocation.hurry(now);
+  }
+
   /** Begins anew with the same credentials: the sockets are others. Candidates of before are forgotten. */
   restart(now: Instant): void {
     const relays = this.#all.map((allocation) => allocation.relay);

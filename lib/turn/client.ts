@@ -27,7 +27,7 @@ import { OwnAddresses } from "./own_addresses.ts";
 import { Patience } from "./patience.ts";
 import { PeerQueue } from "./peer_queue.ts";
 import type { Request } from "./requests.ts";
-import { PATIENT, SINGLE } from "./transactions.ts";
+import { PATIENT, SINGLE, SOUNDING } from "./transactions.ts";
 
 /** A relay and our credentials there. At least one address. */
 export interface Relay {
@@ -60,6 +60,8 @@ const KEEP_ALIVE_INTERVAL = seconds(25);
 const MAX_BUFFERED_BINDS = 100;
 /** More than there is to say between two calls. */
 const MAX_EVENTS = 64;
+/** However much it is wanted. */
+const HURRIED_WAIT = seconds(3);
 /** However short a lifetime the relay grants. */
 const MIN_REFRESH_INTERVAL = seconds(5);
 
@@ -78,6 +80,7 @@ export class Allocation {
   /** The address of the relay that answered first: requests and data go there. */
   #active: RelayPath | undefined;
   #rttMs: number | undefined;
+  #heardAt: Instant = -Infinity;
   readonly #buffered = new PeerQueue(MAX_BUFFERED_BINDS);
 
   /** Starts at once: there are datagrams to drain after the constructor. */
@@ -103,6 +106,11 @@ export class Allocation {
   /** The smoothed round-trip time to the relay, or undefined if it is not known yet. */
   get rttMs(): number | undefined {
     return this.#rttMs;
+  }
+
+  /** When the relay last answered a request; -Infinity if it never did. */
+  get heardAt(): Instant {
+    return this.#heardAt;
   }
 
   /** The relay's address in use, or undefined if none has answered. */
@@ -201,6 +209,18 @@ export class Allocation {
     }
   }
 
+  /** Asks whether the relay hears us: `heardAt` tells. The allocation stays, whatever comes of it. */
+  sound(now: Instant): void {
+    if (this.#active === undefined || this.#exchange.has("binding")) return;
+    const id = this.#rng.bytes(TRANSACTION_ID_LENGTH);
+    this.#exchange.start({ type: "binding", id, isSounding: true }, this.#active.remote, now, SOUNDING);
+  }
+
+  /** Somebody wants the relay: it is probed before its turn, but not at once after it was silent. */
+  hurry(now: Instant): void {
+    if (this.#state.type === "waiting" && now >= this.#state.since + HURRIED_WAIT) this.#probe(now);
+  }
+
   /** Gives the allocation back, by one message that nobody waits for, and ends. */
   close(now: Instant): void {
     const allocated = this.#state.type === "allocated";
@@ -266,6 +286,7 @@ export class Allocation {
 
   #handleResponse(message: StunMessage, local: SocketAddress, remote: SocketAddress, now: Instant): void {
     const outcome = this.#exchange.handleResponse(message, remote, now);
+    if (outcome.type !== "ignored") this.#heardAt = now;
     switch (outcome.type) {
       case "success":
         return this.#handleSuccess(outcome, local, remote, now);
@@ -378,6 +399,7 @@ export class Allocation {
   }
 
   #handleGivenUp(request: Request, remote: SocketAddress, now: Instant): void {
+    if (request.type === "binding" && request.isSounding) return;
     if (this.#state.type === "allocated") {
       // The second family's first BINDING may still have been under way.
       if (request.type === "binding" && remote.key !== this.#active?.remote.key) return;
@@ -421,7 +443,7 @@ export class Allocation {
   #wait(reason: LossReason, now: Instant): void {
     this.#exchange.clear();
     this.#active = undefined;
-    this.#state = { type: "waiting", probeAt: now + this.#patience.nextDelay() };
+    this.#state = { type: "waiting", since: now, probeAt: now + this.#patience.nextDelay(reason, now) };
     this.#events.push({ type: "failed", reason, suspended: false });
   }
 
@@ -460,7 +482,7 @@ type State =
     readonly grantedAt: Instant;
     readonly lifetime: number;
   }
-  | { readonly type: "waiting"; readonly probeAt: Instant }
+  | { readonly type: "waiting"; readonly since: Instant; readonly probeAt: Instant }
   | { readonly type: "suspended" }
   | { readonly type: "closed" };
 

@@ -6,8 +6,8 @@ import type { Channel } from "./channels.ts";
 
 /** Something that we want from a relay. */
 export type Request =
-  /** Unauthenticated. Repeated with the same `id`: nothing in it can change. */
-  | { readonly type: "binding"; readonly id: Uint8Array }
+  /** Unauthenticated. Repeated with the same `id`: nothing in it can change. A sounding may stay without an answer. */
+  | { readonly type: "binding"; readonly id: Uint8Array; readonly isSounding?: true }
   | { readonly type: "allocate" }
   /** `lifetime` 0 gives the allocation back. */
   | { readonly type: "refresh"; readonly lifetime?: 0 }

@@ -16,6 +16,8 @@ export interface RetransmissionSchedule {
 export const PATIENT: RetransmissionSchedule = { sendsAt: [0, 1000, 2500, 4750], giveUpAt: 8000 };
 /** A single attempt: to learn quickly whether a relay is still there. */
 export const SINGLE: RetransmissionSchedule = { sendsAt: [0], giveUpAt: 1000 };
+/** A few attempts in quick succession: what matters is whether any is answered. */
+export const SOUNDING: RetransmissionSchedule = { sendsAt: [0, 1000], giveUpAt: 3000 };
 
 /** One request in flight. */
 export interface Transaction<T> {

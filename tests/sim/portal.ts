@@ -110,6 +110,8 @@ export class PortalLink {
   readonly #channel: PortalChannel;
   readonly #alarm: SimAlarm;
   #connection: number | undefined;
+  /** Nothing gets through on this link, in either direction; nobody is told. */
+  isCut = false;
   /** While false every attempt to connect fails. */
   #isUp = true;
 
@@ -169,7 +171,8 @@ export class PortalLink {
   /** The portal sent a frame. */
   receive(connection: number, text: string): void {
     this.#later(() => {
-      if (connection === this.#connection) this.#use(() => this.#channel.handleText(text, this.#now));
+      if (connection !== this.#connection || this.isCut) return;
+      this.#use(() => this.#channel.handleText(text, this.#now));
     });
   }
 
@@ -177,7 +180,7 @@ export class PortalLink {
   lose(code: number): void {
     const lost = this.#connection;
     this.#later(() => {
-      if (lost === undefined || lost !== this.#connection) return;
+      if (lost === undefined || lost !== this.#connection || this.isCut) return;
       this.#connection = undefined;
       this.#use(() => this.#channel.handleClosed({ type: "closed", code }, this.#now));
     });
@@ -185,6 +188,10 @@ export class PortalLink {
 
   get #now(): number {
     return this.#simulation.now;
+  }
+
+  get #isCut(): boolean {
+    return this.isCut || this.#portal.isCut;
   }
 
   #later(action: () => void): void {
@@ -213,7 +220,7 @@ export class PortalLink {
   }
 
   #dial(): void {
-    if (this.#portal.isCut) return;
+    if (this.#isCut) return;
     if (!this.#isUp) {
       return this.#use(() => this.#channel.handleClosed({ type: "failed", reason: "refused" }, this.#now));
     }
@@ -240,7 +247,7 @@ export class PortalLink {
   #transmit(text: string): void {
     const connection = this.#connection;
     this.#later(() => {
-      if (connection === undefined || this.#portal.isCut) return;
+      if (connection === undefined || this.#isCut) return;
       this.#portal.use((portal) => portal.handleText(connection, text, this.#now));
     });
   }
@@ -249,7 +256,7 @@ export class PortalLink {
     const connection = this.#connection;
     this.#connection = undefined;
     this.#later(() => {
-      if (connection === undefined || this.#portal.isCut) return;
+      if (connection === undefined || this.#isCut) return;
       this.#portal.use((portal) => portal.handleClosed(connection, this.#now));
     });
   }

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import type { CryptoProvider } from "../../lib/base/crypto.ts";
-import { IpAddress } from "../../lib/base/ip.ts";
+import { IpAddress, type SocketAddress } from "../../lib/base/ip.ts";
 import type { Duration, Instant } from "../../lib/base/time.ts";
 import type { SeedInput } from "../../lib/portal/seed.ts";
 import { ClientRole } from "./client_role.ts";
 import { GatewayRole } from "./gateway_role.ts";
 import type { Host } from "./host.ts";
 import { Nat, type NatKind } from "./nat.ts";
-import { Network } from "./network.ts";
+import { type Filter, Network } from "./network.ts";
 import { SimPortal } from "./portal.ts";
 import { RelayRole } from "./relay_role.ts";
 import { Simulation } from "./simulation.ts";
@@ -40,6 +40,10 @@ const NAMES: ReadonlyMap<string, readonly string[]> = new Map([
   ["main.wiki.corp.example", ["10.9.0.1"]],
   ["six.wiki.corp.example", ["2001:db8::9"]],
 ]);
+
+/** The client's on the internet, or its router's, until it moves. */
+const CLIENT_NUMBER = 2;
+const CLIENT_ADDRESS = IpAddress.from(`192.0.2.${CLIENT_NUMBER}`);
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -80,7 +84,7 @@ export class World {
       name: "laptop",
       crypto: options.crypto,
     });
-    this.#clientNat = this.#attach(this.client.host, options.clientNat, 2);
+    this.#clientNat = this.#attach(this.client.host, options.clientNat, CLIENT_NUMBER);
     this.client.start();
     simulation.runFor(2000);
     assert(this.client.status.isPortalJoined, "the client never joined");
@@ -127,6 +131,19 @@ export class World {
   moveClient(ip: string): void {
     this.client.host.detach(this.internet);
     this.client.host.attach(this.internet, IpAddress.from(ip));
+  }
+
+  /** Cuts the client off where nobody on its machine can see it; returns how to mend that. */
+  cutClient(): () => void {
+    const { internet, client: { link } } = this;
+    const isOurs = ({ ip }: SocketAddress) => ip.equals(CLIENT_ADDRESS);
+    const filter: Filter = (source, destination) => !isOurs(source) && !isOurs(destination);
+    internet.filters.add(filter);
+    link.isCut = true;
+    return () => {
+      internet.filters.delete(filter);
+      link.isCut = false;
+    };
   }
 
   /** The router before the client forgets its mappings. */

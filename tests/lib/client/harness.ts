@@ -40,6 +40,7 @@ const PATH: PathInfo = {
 /** A node without network: connections are up when the test says so. */
 export class FakeNode implements ClientNode {
   hasRelay = true;
+  relaysHeardAt = -Infinity;
   readonly connections = new Map<string, { connected: boolean }>();
   readonly sent: { peerId: string; packet: Uint8Array }[] = [];
   readonly goodbyes: string[] = [];
@@ -91,6 +92,8 @@ export class FakeNode implements ClientNode {
   isConnected(peerId: string): boolean {
     return this.connections.get(peerId)?.connected === true;
   }
+
+  hurry(): void {}
 
   hasConnection(peerId: string): boolean {
     return this.connections.has(peerId);
@@ -288,9 +291,9 @@ export class Harness {
     this.session.handleTimeout(this.now);
   }
 
-  fail(gatewayId: string): void {
+  fail(gatewayId: string, isCutOff = false): void {
     this.node.connections.delete(gatewayId);
-    this.node.events.push({ type: "failed", peerId: gatewayId, reason: "no-path" });
+    this.node.events.push({ type: "failed", peerId: gatewayId, reason: "no-path", isCutOff });
     this.session.handleTimeout(this.now);
   }
 

@@ -33,7 +33,12 @@ Deno.test("Node: an authorized peer that never shows up is given up after 10 s",
   assert.equal(client.node.hasConnection("gateway"), true);
   const took = simulation.runUntil(() => client.has("failed"), 60_000);
   assert(took !== undefined && Math.abs(took - 9940) < 100, `${took} ms`);
-  assert.deepEqual(client.events.at(-1)?.event, { type: "failed", peerId: "gateway", reason: "no-path" });
+  assert.deepEqual(client.events.at(-1)?.event, {
+    type: "failed",
+    peerId: "gateway",
+    reason: "no-path",
+    isCutOff: false,
+  });
 });
 
 Deno.test("Node.sayGoodbye sends one last packet and forgets the peer", () => {

@@ -78,7 +78,7 @@ Deno.test("Allocation repeats BINDING at 0, 1, 2.5 and 4.75 s with one transacti
   const world = new World();
   world.isLost = () => true;
   const host = world.addHost({ v6: undefined });
-  world.run(12_999);
+  world.run(10_999);
   assert.deepEqual(world.wire.map(({ at }) => at - LATENCY), [0, 1000, 2500, 4750]);
   assert.equal(new Set(world.wire.map(({ payload }) => payload.subarray(8, 20).toHex())).size, 1);
   assert.equal(host.allocation.state, "waiting");
@@ -86,6 +86,42 @@ Deno.test("Allocation repeats BINDING at 0, 1, 2.5 and 4.75 s with one transacti
   world.isLost = () => false;
   world.run(1 + 10 * LATENCY);
   assert.equal(host.allocation.state, "allocated");
+});
+
+Deno.test("Allocation probes a silent relay every few seconds for minutes, then seldom, but soon again when it is wanted", () => {
+  const world = new World();
+  world.isLost = () => true;
+  const host = world.addHost({ v6: undefined });
+  world.run(290_000);
+  const gaps = world.wire.map(({ at }, index) => at - (world.wire[index - 1]?.at ?? at));
+  assert.ok(Math.max(...gaps) <= 6500, `${Math.max(...gaps)} ms without a probe`);
+  assert.ok(world.wire.length <= 110, `${world.wire.length} datagrams`);
+  world.run(600_000);
+  const before = world.wire.length;
+  world.run(130_000);
+  assert.ok(world.wire.length <= before + 12, "seldom");
+  while (host.allocation.state !== "waiting") world.run(100);
+  world.run(3000);
+  world.isLost = () => false;
+  host.allocation.hurry(world.now);
+  world.run(10 * LATENCY);
+  assert.equal(host.allocation.state, "allocated");
+});
+
+Deno.test("Allocation stays when nobody answers a sounding, and tells when the relay was heard", () => {
+  const world = new World();
+  const host = world.allocate(world.addHost());
+  const { heardAt } = host.allocation;
+  world.isLost = () => true;
+  host.allocation.sound(world.now);
+  host.allocation.sound(world.now);
+  world.run(5000);
+  assert.equal(host.allocation.state, "allocated");
+  assert.equal(host.allocation.heardAt, heardAt);
+  world.isLost = () => false;
+  host.allocation.sound(world.now);
+  world.run(10 * LATENCY);
+  assert.ok(host.allocation.heardAt > heardAt);
 });
 
 Deno.test("Allocation gives repeated authenticated requests new transaction ids and counts one answer", () => {
