@@ -14,6 +14,7 @@ import {
   decodeJournal,
   encodeJournal,
   isFoundUnnoted,
+  isNewerJournal,
   type Journal,
   type JournalEntry,
   MAX_CHANGES,
@@ -54,13 +55,17 @@ export function openJournal(
 
 /** Returns what the journals in these folders say, without holding or changing them. */
 export function peekJournal({ state, runtime }: Pick<Paths, "state" | "runtime">): readonly JournalEntry[] {
-  return [state, runtime].flatMap((folder) => {
-    const found = readJournal(`${folder}/${NAME}`);
+  return [state, runtime].flatMap((folder) => placesIn(folder)).flatMap((path) => {
+    const found = readJournal(path);
     return found.type === "understood" ? found.entries : [];
   });
 }
 
 const NAME = "journal.json";
+/** Where a journal of a later version waits until that version comes back. */
+const NEWER = `${NAME}.newer`;
+/** More journals than this are not kept aside. */
+const MAX_ASIDE = 8;
 /** Room that has to be there at the start, so that a disk which is about full is found before anything is changed. */
 const PROBE_BYTES = 16_384;
 const OTHERS_WRITE = 0o022;
@@ -87,7 +92,7 @@ class FileJournal implements HeldJournal {
       try {
         const lock = takeFolder(folder);
         if (lock === undefined) throw new Error("another session holds it");
-        this.#read(path);
+        for (const place of placesIn(folder)) this.#read(place, others);
         if (chosen === undefined) {
           probe(path);
           chosen = { path, lock };
@@ -169,16 +174,21 @@ class FileJournal implements HeldJournal {
     this.#lock?.close();
   }
 
-  #read(path: string): void {
+  /** Adds to `taken` what is to be removed when it is in ours. */
+  #read(path: string, taken: string[]): void {
     const found = readJournal(path);
+    const isAside = path.endsWith(NEWER);
     switch (found.type) {
       case "none":
         return;
       case "understood":
         for (const entry of found.entries) this.#entries.set(entry.change.id, entry);
+        if (isAside) taken.push(path);
         return;
+      case "newer":
       case "garbled": {
-        const aside = `${path}.garbled`;
+        if (isAside) return;
+        const aside = freePath(found.type === "newer" ? path.replace(NAME, NEWER) : `${path}.garbled`);
         Deno.renameSync(path, aside);
         this.setAside.push(aside);
         this.#log.warn("the journal of an earlier session is of no use", { reason: found.reason, aside });
@@ -221,20 +231,23 @@ class FileJournal implements HeldJournal {
 type Found =
   | { readonly type: "none" }
   | { readonly type: "understood"; readonly entries: readonly JournalEntry[] }
-  | { readonly type: "garbled"; readonly reason: string };
+  | { readonly type: "garbled" | "newer"; readonly reason: string };
 
 function readJournal(path: string): Found {
   let text: string;
   try {
-    const { isFile, size, uid, mode } = Deno.lstatSync(path);
     // Opening a pipe would wait for somebody who writes.
+    if (!Deno.lstatSync(path).isFile) return { type: "garbled", reason: "it is not a file" };
+    using file = Deno.openSync(path);
+    // Of what was opened, whoever takes its place meanwhile.
+    const { isFile, size, uid, mode } = file.statSync();
     if (!isFile) return { type: "garbled", reason: "it is not a file" };
     if (size > MAX_JOURNAL_BYTES) return { type: "garbled", reason: "it is too long" };
     // What it says is done with our rights.
     if ((uid !== null && uid !== 0 && uid !== Deno.uid()) || ((mode ?? 0) & OTHERS_WRITE) !== 0) {
       return { type: "garbled", reason: "others may write it" };
     }
-    text = Deno.readTextFileSync(path);
+    text = readStart(file, size);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return { type: "none" };
@@ -242,9 +255,31 @@ function readJournal(path: string): Found {
     return { type: "garbled", reason: said(error) };
   }
   const entries = decodeJournal(text);
-  return entries === undefined
-    ? { type: "garbled", reason: "it cannot be understood" }
-    : { type: "understood", entries };
+  if (entries !== undefined) return { type: "understood", entries };
+  return isNewerJournal(text)
+    ? { type: "newer", reason: "it is of a later version" }
+    : { type: "garbled", reason: "it cannot be understood" };
+}
+
+function readStart(file: Deno.FsFile, size: number): string {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  for (let count: number | null = 1; count !== null && length < size; length += count ?? 0) {
+    count = file.readSync(bytes.subarray(length));
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/** Where a journal of this folder may be, what is older first. */
+function placesIn(folder: string): string[] {
+  return [`${folder}/${NEWER}`, `${folder}/${NAME}`];
+}
+
+/** Returns `path`, or one with a number where that is taken: what was put aside before stays. */
+function freePath(path: string): string {
+  const isFree = (one: string) => quietly(() => Deno.lstatSync(one)) === undefined;
+  const numbered = Array.from({ length: MAX_ASIDE - 1 }, (_, index) => `${path}.${index + 2}`);
+  return [path, ...numbered].find(isFree) ?? path;
 }
 
 /** Returns undefined if another process has the folder. Makes it if it is not there. */

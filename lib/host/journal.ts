@@ -206,8 +206,10 @@ const Changes = v.variant("type", [
   }),
 ]);
 
+const SCHEMA = 1;
+
 const Stored = v.object({
-  schema: v.literal(1),
+  schema: v.literal(SCHEMA),
   changes: v.pipe(
     v.array(v.object({ boot: text, namespace: text, change: Changes })),
     v.maxLength(MAX_CHANGES),
@@ -216,7 +218,7 @@ const Stored = v.object({
 
 /** Returns the text of a journal. */
 export function encodeJournal(changes: readonly JournalEntry[]): string {
-  return `${JSON.stringify({ schema: 1, changes })}\n`;
+  return `${JSON.stringify({ schema: SCHEMA, changes })}\n`;
 }
 
 /** Returns what a journal says, oldest first; undefined if any of it cannot be understood. */
@@ -231,6 +233,17 @@ export function decodeJournal(journal: string): readonly JournalEntry[] | undefi
     }));
   } catch {
     return undefined;
+  }
+}
+
+/** Returns whether `journal` is one of a later version of this program, which alone understands it. */
+export function isNewerJournal(journal: string): boolean {
+  if (journal.length > MAX_JOURNAL_BYTES) return false;
+  try {
+    const { schema } = v.parse(v.object({ schema: v.pipe(v.number(), v.integer()) }), JSON.parse(journal));
+    return schema > SCHEMA;
+  } catch {
+    return false;
   }
 }
 

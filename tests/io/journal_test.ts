@@ -73,6 +73,45 @@ Deno.test("openJournal: what cannot be understood or trusted is kept aside, told
   }
 });
 
+Deno.test("openJournal: one of a later version waits for that, and what was put aside before stays", () =>
+  withFolders((folders) => {
+    const path = `${folders.state}/journal.json`;
+    const later = JSON.stringify({ schema: 2, changes: [], more: "words" });
+    Deno.writeTextFileSync(path, later, { mode: 0o600 });
+    const journal = openJournal(folders, silentLog);
+    assert.deepEqual(journal.setAside, [`${path}.newer`]);
+    journal.note(RECORD);
+    journal.close();
+    assert.equal(Deno.readTextFileSync(`${path}.newer`), later);
+    const again = openJournal(folders, silentLog);
+    assert.deepEqual(again.setAside, []);
+    again.forget(RECORD.id);
+    again.close();
+    assert.equal(Deno.readTextFileSync(`${path}.newer`), later);
+    for (const garbage of ["first", "second", "third"]) {
+      Deno.writeTextFileSync(path, garbage, { mode: 0o600 });
+      openJournal(folders, silentLog).close();
+    }
+    const kept = [".garbled", ".garbled.2", ".garbled.3"].map((end) =>
+      Deno.readTextFileSync(`${path}${end}`)
+    );
+    assert.deepEqual(kept, ["first", "second", "third"]);
+  }));
+
+Deno.test("openJournal: takes over what an earlier version put aside and this one understands", () =>
+  withFolders((folders) => {
+    const path = `${folders.state}/journal.json`;
+    const aside = encodeJournal([{ ...thisKernel(), change: RECORD }, { ...thisKernel(), change: NETWORK }]);
+    Deno.writeTextFileSync(`${path}.newer`, aside, { mode: 0o600 });
+    Deno.writeTextFileSync(path, encodeJournal([{ ...thisKernel(), change: { ...RECORD, record: "b" } }]), {
+      mode: 0o600,
+    });
+    assert.equal(peekJournal(folders).length, 3);
+    openJournal(folders, silentLog).close();
+    assert.deepEqual([...Deno.readDirSync(folders.state)].map(({ name }) => name), ["journal.json"]);
+    assert.deepEqual(peekJournal(folders).map(({ change }) => change), [{ ...RECORD, record: "b" }, NETWORK]);
+  }));
+
 Deno.test("openJournal: without a folder of state the runtime folder has it, and the next one takes it over", () =>
   withFolders((folders) => {
     Deno.writeTextFileSync(`${folders.state}-file`, "");
