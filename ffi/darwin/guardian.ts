@@ -7,45 +7,24 @@
 
 import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
+import { startGuard } from "../guard_process.ts";
 import type { Guard } from "../platform.ts";
 import { isOwnKey, removeCommands } from "./scutil.ts";
 
 /** See `Platform.guardChange`. `folder` has the tools, and is for tests. */
 export function guardChange(change: Change, log: Log, folder?: string): Guard | undefined {
   if (change.type !== "scutil" || !isOwnKey(change.key)) return undefined;
-  try {
-    const child = new Deno.Command("/bin/sh", {
-      args: ["-c", SCRIPT, "fz-guardian"],
-      clearEnv: true,
-      env: {
-        COMMANDS: removeCommands(change.key),
-        LC_ALL: "C",
-        PATH: folder ?? "/usr/sbin:/usr/bin:/sbin:/bin",
-      },
-      // It must not keep a folder busy that somebody wants to unmount.
-      cwd: "/",
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-      detached: true,
-    }).spawn();
-    child.unref();
-    child.status.catch(() => {});
-    return { end: () => void dismiss(child) };
-  } catch (error) {
-    log.debug("nobody watches over this machine's DNS, should this process be killed", { error });
-    return undefined;
-  }
-}
-
-async function dismiss(child: Deno.ChildProcess): Promise<void> {
-  try {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode("done\n"));
-    await writer.close();
-  } catch {
-    // Somebody ended it.
-  }
+  return startGuard({
+    program: "/bin/sh",
+    args: ["-c", SCRIPT, "fz-guardian"],
+    env: {
+      COMMANDS: removeCommands(change.key),
+      LC_ALL: "C",
+      PATH: folder ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+    },
+    folder: "/",
+    word: "done\n",
+  }, log);
 }
 
 const SCRIPT = `

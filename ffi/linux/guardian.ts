@@ -9,6 +9,7 @@
 import { fromBase64 } from "../../lib/base/bytes.ts";
 import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
+import { startGuard } from "../guard_process.ts";
 import type { Guard } from "../platform.ts";
 import { MARKER } from "./resolv_conf.ts";
 import { RECORD_FOLDERS } from "./resolvconf_tool.ts";
@@ -17,40 +18,18 @@ import { RECORD_FOLDERS } from "./resolvconf_tool.ts";
 export function guardChange(change: Change, lockPath: string, log: Log): Guard | undefined {
   const env = taskOf(change);
   if (env === undefined) return undefined;
-  try {
-    const child = new Deno.Command("sh", {
-      args: ["-c", SCRIPT, "fz-guardian"],
-      clearEnv: true,
-      env: {
-        ...env,
-        LOCK: lockPath,
-        LC_ALL: "C",
-        PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`,
-      },
-      // It must not keep a folder busy that somebody wants to unmount.
-      cwd: "/",
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-      detached: true,
-    }).spawn();
-    child.unref();
-    child.status.catch(() => {});
-    return { end: () => void dismiss(child) };
-  } catch (error) {
-    log.debug("nobody watches over this machine's DNS, should this process be killed", { error });
-    return undefined;
-  }
-}
-
-async function dismiss(child: Deno.ChildProcess): Promise<void> {
-  try {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode("done\n"));
-    await writer.close();
-  } catch {
-    // Somebody ended it.
-  }
+  return startGuard({
+    program: "sh",
+    args: ["-c", SCRIPT, "fz-guardian"],
+    env: {
+      ...env,
+      LOCK: lockPath,
+      LC_ALL: "C",
+      PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`,
+    },
+    folder: "/",
+    word: "done\n",
+  }, log);
 }
 
 /** What the script gets to know; undefined for what needs no guardian, and what a variable cannot hold. */

@@ -6,6 +6,7 @@
 
 import type { Log } from "../../lib/base/log.ts";
 import type { Change } from "../../lib/host/journal.ts";
+import { startGuard } from "../guard_process.ts";
 import type { Guard } from "../platform.ts";
 import { allRuleKeys } from "./nrpt.ts";
 
@@ -13,26 +14,14 @@ import { allRuleKeys } from "./nrpt.ts";
 export function guardChange(change: Change, log: Log): Guard | undefined {
   if (change.type !== "nrpt") return undefined;
   const root = Deno.env.get("SystemRoot") ?? "C:\\Windows";
-  try {
-    const child = new Deno.Command(`${root}\\System32\\cmd.exe`, {
-      args: [...guardArguments()],
-      windowsRawArguments: true,
-      clearEnv: true,
-      env: { SystemRoot: root, PATH: `${root}\\System32` },
-      // It must not keep a folder busy.
-      cwd: `${root}\\System32`,
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-      detached: true,
-    }).spawn();
-    child.unref();
-    child.status.catch(() => {});
-    return { end: () => void dismiss(child) };
-  } catch (error) {
-    log.debug("nobody watches over this machine's DNS, should this process be killed", { error });
-    return undefined;
-  }
+  return startGuard({
+    program: `${root}\\System32\\cmd.exe`,
+    args: guardArguments(),
+    isRaw: true,
+    env: { SystemRoot: root, PATH: `${root}\\System32` },
+    folder: `${root}\\System32`,
+    word: "done\r\n",
+  }, log);
 }
 
 /**
@@ -43,14 +32,4 @@ export function guardArguments(): readonly string[] {
   const [local, policy] = allRuleKeys().map((key) => `reg.exe delete "HKLM\\${key}" /f /reg:64`);
   const steps = [local, `${policy} && gpupdate.exe /target:computer /force`, "ipconfig.exe /flushdns"];
   return ["/d", "/s", "/c", `"set /p FZ_WORD=& if not defined FZ_WORD (${steps.join(" & ")})"`];
-}
-
-async function dismiss(child: Deno.ChildProcess): Promise<void> {
-  try {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode("done\r\n"));
-    await writer.close();
-  } catch {
-    // Somebody ended it.
-  }
 }

@@ -2,18 +2,17 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../io/lab/host.ts";
-import { startBus, startNetworkManager, startPolkit } from "./support/bus.ts";
 import { dig } from "./support/dig.ts";
+import { manageByNetworkManager } from "./support/dns_managers.ts";
 import type { Network } from "./support/network.ts";
 import { eventually, onNetwork } from "./support/on_network.ts";
-import { usePackages } from "./support/packages.ts";
 
 Deno.test(
   "NetworkManagerDns: our resolvers are in the file that NetworkManager writes, and go however we end",
   onNetwork({ underlay: "ipv4" }, async (network, check) => {
     const { client } = network;
     const upstream = network.uplink("public").v4!;
-    await manage(network);
+    await manageByNetworkManager(network);
     const before = await client.readFile("/etc/resolv.conf");
     assert.match(before, new RegExp(`^search corp\\.test\nnameserver ${upstream}$`, "m"));
 
@@ -72,44 +71,6 @@ Deno.test(
     });
   }),
 );
-
-/** Gives the client's uplink to NetworkManager, as a desktop's would be. */
-async function manage(network: Network): Promise<void> {
-  const { client } = network;
-  await usePackages(client, ["network-manager"]);
-  await startBus(client);
-  await startPolkit(client, "");
-  const route = await client.must(["ip", "-4", "-o", "route", "show", "default"]);
-  const [, gateway, device] = /via (\S+) dev (\S+)/.exec(route)!;
-  const address =
-    /inet (\S+)/.exec(await client.must(["ip", "-4", "-o", "address", "show", "dev", device!]))![1];
-  // What has an address already was set up by somebody else, for NetworkManager.
-  await client.must(["ip", "address", "flush", "dev", device!]);
-  await client.must(["ip", "link", "set", device!, "down"]);
-  await startNetworkManager(
-    client,
-    `[connection]
-id=lab
-uuid=6b1f6a5e-0a4c-4cf2-8a9a-3c1b8f1f2a11
-type=ethernet
-interface-name=${device}
-
-[ipv4]
-method=manual
-address1=${address},${gateway}
-dns=${network.uplink("public").v4};
-dns-search=corp.test;
-
-[ipv6]
-method=disabled
-`,
-  );
-  await eventually(async () => {
-    const states = await client.must(["nmcli", "-t", "-f", "DEVICE,STATE", "device"]);
-    assert.match(states, new RegExp(`^${device}:connected$`, "m"));
-    assert.match(await client.readFile("/etc/resolv.conf"), /^nameserver/m);
-  }, 30_000);
-}
 
 /** Starts a session and returns the addresses of its device. */
 async function start(network: Network): Promise<string> {
