@@ -44,6 +44,7 @@ Deno.test(
       const { process } = network.role("client");
       const environment = await client.must(["cat", `/proc/${process.pid}/environ`]);
       assert.match(environment, /FIREZONE_NAME=/);
+      assert.doesNotMatch(environment, /FIREZONE_TOKEN|client-token/);
     });
     await check("without the right to write over permissions it still puts resolv.conf back", async () => {
       assert.notEqual(await client.readFile("/etc/resolv.conf"), resolvConf);
@@ -90,9 +91,12 @@ Deno.test(
       assert.equal(await tracesOn(client), clean);
       assert.equal(await client.must(["find", "/run/home/alice", "-type", "f", "-name", "*id*"]), "");
     });
-    await check("ambient: connects, and what it makes is the user's", async () => {
+    await check("ambient: connects, and what it makes is the user's; /proc shows no token", async () => {
       const process = run(["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]);
       await assertWorks(network);
+      const environment = await client.must(["cat", `/proc/${process.pid}/environ`]);
+      assert.match(environment, /FIREZONE_NAME=/);
+      assert.doesNotMatch(environment, /FIREZONE_TOKEN|client-token/);
       await process.stop();
       assert.equal(await tracesOn(client), clean);
     });
@@ -116,9 +120,44 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "fz gateway, fz relay: as root they go on with CAP_NET_ADMIN alone, and carry a relayed client",
+  onNetwork({ underlay: "ipv4", clientNat: "symmetric", gatewayNat: "symmetric" }, async (network, check) => {
+    for (const name of ["gateway-1", "relay-1"]) {
+      await check(`${name}: one capability in every thread, and no token for /proc to show`, async () => {
+        const { process } = network.role(name);
+        const threads = await threadsOf(network, process.pid);
+        assert.ok(threads.length > 1);
+        for (const [uid, ...sets] of threads) {
+          assert.deepEqual([uid, ...sets], ["0", NET_ADMIN, NET_ADMIN, NET_ADMIN]);
+        }
+        const environment = await network.host(name).must(["cat", `/proc/${process.pid}/environ`]);
+        assert.match(environment, /FIREZONE_API_URL=/);
+        assert.doesNotMatch(environment, /FIREZONE_TOKEN|gateway-token|relay-token/);
+      });
+    }
+    await check("a client behind hostile NATs works by the relay, by address and by name", async () => {
+      // Only the machine's own namespace has limits of buffers to raise: elsewhere it goes on without.
+      const { events } = await network.startClient({ env: { FIREZONE_INC_BUF: "true" } });
+      assert.match(await network.curl("http://172.20.0.10/"), /hello/);
+      assert.match(await network.curl("http://exact.site.test/"), /hello/);
+      const { path } = await events.waitFor("connected");
+      assert.equal(path.kind, "relayed");
+    });
+    await check("the gateway gives back what it changed: its table of nftables goes with it", async () => {
+      const gateway = network.host("gateway-1");
+      assert.match(await gateway.must(["nft", "list", "tables"]), /table/);
+      assert.equal((await network.role("gateway-1").process.stop(20_000)).code, 0);
+      assert.doesNotMatch(await gateway.must(["nft", "list", "tables"]), /fz|firezone/);
+    });
+  }),
+);
+
 async function assertWorks(network: Network): Promise<void> {
   const { client } = network;
-  await eventually(async () => assert.match(await network.curl("http://172.20.0.10/"), /hello/), 20_000);
+  await eventually(async () => {
+    assert.match(await network.curl("http://172.20.0.10/", "--max-time", "2"), /hello/);
+  }, 20_000);
   const socket = await client.must(["stat", "-c", "%u %a", "/run/user/alice/fz/fz.sock"]);
   assert.equal(socket, `${UID} 600\n`);
   const files = await client.must(["find", "/run/home/alice", "/run/user/alice", "!", "-user", String(UID)]);

@@ -8,8 +8,9 @@ import type { Network } from "./support/network.ts";
 import { eventually, onNetwork } from "./support/on_network.ts";
 
 const FOLDERS = ["/run/fz", "/var/lib/fz", "/var/lib/dev.firezone.client"];
+const AS_USER = ["--reuid=fz", "--regid=fz", "--clear-groups"];
 const AS_SERVICE = [
-  ...["setpriv", "--reuid=fz", "--regid=fz", "--clear-groups", "--no-new-privs"],
+  ...["setpriv", ...AS_USER, "--no-new-privs"],
   ...["--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin"],
 ];
 /** The bus knows users by name only. */
@@ -50,6 +51,29 @@ Deno.test(
       assert.equal((await session.stop(20_000)).code, 0, session.describe());
       await eventually(async () => assert.equal(await client.must(["resolvectl", "dns"]), before));
     });
+    await check(
+      "with a capability from the file of its runtime: the same, and DNS is given back",
+      async () => {
+        const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
+        try {
+          await Deno.chmod(folder, 0o755);
+          const runtime = `${folder}/deno`;
+          await Deno.copyFile(Deno.execPath(), runtime);
+          await Deno.chmod(runtime, 0o755);
+          await client.must(["setcap", "cap_net_admin+ep", runtime]);
+          const session = service(network, "systemd-resolved", ["setpriv", ...AS_USER], runtime);
+          await eventually(async () => {
+            const said = await client.run(["resolvectl", "query", "-4", "web.site.test"]);
+            assert.match(said.stdout, /web\.site\.test: 100\./, `${said.stderr}${session.describe()}`);
+          }, 30_000);
+          assert.match(await network.curl("http://web.site.test/"), /hello/);
+          assert.equal((await session.stop(20_000)).code, 0, session.describe());
+          await eventually(async () => assert.equal(await client.must(["resolvectl", "dns"]), before));
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
+      },
+    );
     await check("a stranger is refused with the rule there, and so is what it does not name", async () => {
       const stranger = await client.run([...AS_STRANGER, "resolvectl", "dns", uplink!, "192.0.2.1"]);
       assert.notEqual(stranger.code, 0);
@@ -72,13 +96,18 @@ async function makeUser(host: Host): Promise<void> {
 }
 
 /** What the unit starts, as systemd does. */
-function service(network: Network, dnsControl: string) {
+function service(
+  network: Network,
+  dnsControl: string,
+  by: readonly string[] = AS_SERVICE,
+  runtime = Deno.execPath(),
+) {
   const env = network.programEnv({
     FZ_CONFIG_DIR: "/etc/fz",
     RUNTIME_DIRECTORY: FOLDERS[0]!,
     STATE_DIRECTORY: FOLDERS.slice(1).join(":"),
     HOME: "/var/lib/fz",
   });
-  const command = network.command(["run", "--service", "--dns-control", dnsControl]);
-  return network.client.spawn([...AS_SERVICE, ...command], { env });
+  const [, ...words] = network.command(["run", "--service", "--dns-control", dnsControl]);
+  return network.client.spawn([...by, runtime, ...words], { env });
 }
