@@ -7,7 +7,7 @@ import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import { checksPortRules, hasPortRules } from "../../lib/host/port_rules.ts";
-import { planRoutes, planRules, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
+import { planRoutes, planRules, PROTOCOL, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
 import { routeKey, type RouteStep, routeSteps, ruleKey } from "../../lib/host/route_steps.ts";
 import { Errno } from "../errno.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
@@ -144,9 +144,7 @@ class LinuxNetwork implements HostNetwork {
     return this.#inTurn(() => {
       if (this.#options.routing === "main") return undefined;
       return this.#withKernel((kernel) => {
-        const own = kernel.link(this.#options.device)?.index;
-        const leading = [Table.resources, Table.internet].flatMap((table) => kernel.routes({ table }));
-        const other = leading.find(({ index }) => index !== undefined && index !== own)?.index;
+        const other = this.#otherIndex(kernel);
         return other === undefined ? undefined : kernel.links().find(({ index }) => index === other)?.name;
       });
     });
@@ -174,6 +172,13 @@ class LinuxNetwork implements HostNetwork {
         return [];
       }
     });
+  }
+
+  /** Returns the interface index of another client that runs, if there is one. */
+  #otherIndex(kernel: RouteKernel): number | undefined {
+    const own = kernel.link(this.#options.device)?.index;
+    const leading = [Table.resources, Table.internet].flatMap((table) => kernel.routes({ table }));
+    return leading.find(({ index }) => index !== undefined && index !== own)?.index;
   }
 
   /** Brings rules and routes in line with the wishes. Throws a Fault if the kernel cannot be asked. */
@@ -243,10 +248,12 @@ class LinuxNetwork implements HostNetwork {
       ? state.plan
       : { rules: [], routes: state.plan.routes.filter(({ table }) => table === Table.main) };
     const steps = routeSteps(plan, { rules: [], routes: [] });
-    const edits = steps.map((step) => toEdit(step, state));
+    let edits = steps.map((step) => toEdit(step, state));
     if (this.#options.routing === "policy") {
       edits.push(...state.strayRules.map((rule) => ({ type: "remove-rule", rule } as const)));
       edits.push(...state.strayRoutes.map((route) => ({ type: "remove-route", route } as const)));
+      // Upstream's, started later: what is in our tables without our number may be what it works with.
+      if (this.#otherIndex(kernel) !== undefined) edits = edits.filter(isOurs);
     }
     const refusals = kernel.apply(edits);
     const failures = edits.flatMap((edit, index) => {
@@ -353,6 +360,11 @@ function toEdit(step: RouteStep, present: OwnState): Edit {
     case "remove-route":
       return { type: step.type, route: present.routes.get(routeKey(step.route)) ?? toRouteSpec(step.route) };
   }
+}
+
+function isOurs(edit: Edit): boolean {
+  if (edit.type === "remove-rule") return edit.rule.protocol === PROTOCOL;
+  return edit.type === "remove-route" && edit.route.protocol === PROTOCOL;
 }
 
 function isAsWanted({ type }: RouteStep, { errno }: NetlinkError): boolean {

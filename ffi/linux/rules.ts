@@ -72,7 +72,9 @@ export function readOwnRules(kernel: RouteKernel): OwnState {
     const local = all.find((rule) => rule.family === family && isLocalRule(rule));
     return local !== undefined && local.priority >= Priority.ownAddresses;
   });
-  for (const rule of all.filter(isOwnRule)) {
+  // Of two that are alike, one made by upstream's client, ours is the one that is planned.
+  const own = all.filter(isOwnRule).sort((one, other) => Number(isMarked(other)) - Number(isMarked(one)));
+  for (const rule of own) {
     const plan = toPlannedRule(rule);
     if (plan === undefined || rules.has(ruleKey(plan))) strayRules.push(rule);
     else {
@@ -142,6 +144,10 @@ function ownRoutes(kernel: RouteKernel, mainDevice: number | undefined): Route[]
   if (mainDevice === undefined) return own;
   const main = kernel.routes({ table: Table.main });
   return [...own, ...main.filter(({ protocol, index }) => protocol === PROTOCOL && index === mainDevice)];
+}
+
+function isMarked({ protocol }: Rule): boolean {
+  return protocol === PROTOCOL;
 }
 
 function isOwnRule({ protocol, not, mark, table, action, priority, goto }: Rule): boolean {

@@ -404,6 +404,35 @@ Deno.test("HostNetwork.undo: removes the rules and copied routes of upstream's c
     assert.equal(await snapshot(), before);
   }));
 
+Deno.test("HostNetwork.undo: leaves a client of upstream's that was started later what it works with", () =>
+  onHost({}, async ({ network, another, snapshot }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes(ROUTES);
+    const theirs = "not fwmark 0xfd002021 lookup 0x2021fd00 protocol kernel";
+    await sh(
+      `ip link add tun-other type veth peer name far-other; ip link set far-other up; ip link set tun-other up
+      ip rule add priority 100 ${theirs}; ip rule add priority 300 not fwmark 0xfd002021 lookup 0x2021fd02 protocol kernel
+      ip route add 10.55.0.0/16 dev tun-other table 0x2021fd00`,
+    );
+    await another().undo();
+    const left = await snapshot();
+    assert.match(left, /^100:\tnot from all fwmark 0xfd002021 lookup 539098368\s*$/m);
+    assert.match(left, /10\.55\.0\.0\/16 dev tun-other table 539098368/);
+    assert.doesNotMatch(left, /proto 70/);
+    await sh("ip link del tun-other");
+  }));
+
+Deno.test("HostNetwork: leads to this machine's own addresses also where its rule for them comes late", () =>
+  onHost({
+    setup: "ip rule add priority 1000 lookup local; ip rule del priority 0",
+    cleanup: "ip rule add priority 0 lookup local; ip rule del priority 1000",
+  }, async ({ network }) => {
+    await network.configure(ADDRESSES);
+    await network.setRoutes([...ROUTES, ...INTERNET, IpNetwork.from("192.0.2.0/24")]);
+    assert.equal(await deviceTo("192.0.2.2"), "lo");
+    assert.equal(await deviceTo("192.0.2.9"), "fz0");
+  }));
+
 Deno.test("HostNetwork: notes in the journal before it changes anything, and forgets what it took back", () => {
   const entries: string[] = [];
   const journal = {
