@@ -11,9 +11,9 @@ import { err, ok, type Result } from "../../lib/base/result.ts";
 import { type Change, type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { DBusValue } from "../../lib/wire/dbus/value.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
-import type { Bus, BusError } from "./dbus/bus.ts";
+import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { isRefusal } from "./dbus/polkit.ts";
-import { getProperty, UNEXPECTED, withBus } from "./dbus/properties.ts";
+import { getProperty, QUICK_MS, UNEXPECTED, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { NetlinkRoute } from "./netlink/mod.ts";
 import {
@@ -56,6 +56,7 @@ export class NetworkManagerDns implements SystemDns {
   readonly #log: Log;
   readonly #resolvConf: string;
   #sentinels: readonly IpAddress[] = [];
+  #isSilent = false;
 
   constructor({ device, isSentinel, journal, log, resolvConfPath }: SystemDnsOptions) {
     this.#device = device;
@@ -154,8 +155,14 @@ export class NetworkManagerDns implements SystemDns {
       // While it is away nothing can be repaired either.
       if (!version.ok) return version;
       return ok(await this.#isKnown(bus) && await this.#isWritten(bus));
-    });
+    }, QUICK_MS);
+    this.#tellOfSilence(!outcome.ok && outcome.reason.name === NoReply);
     return !outcome.ok || outcome.value;
+  }
+
+  #tellOfSilence(isSilent: boolean): void {
+    if (isSilent && !this.#isSilent) this.#log.warn("NetworkManager does not answer");
+    this.#isSilent = isSilent;
   }
 
   watch(onChange: () => void): { close(): void } {
@@ -173,7 +180,7 @@ export class NetworkManagerDns implements SystemDns {
 
   /** What NetworkManager knows of other devices; empty where it cannot be read. */
   async #others(): Promise<NmConfiguration[]> {
-    const outcome = await withBus((bus) => getProperty(bus, DNS_MANAGER, "Configuration"));
+    const outcome = await withBus((bus) => getProperty(bus, DNS_MANAGER, "Configuration"), QUICK_MS);
     return outcome.ok ? readConfiguration(outcome.value).filter(({ device }) => device !== this.#device) : [];
   }
 
@@ -207,8 +214,9 @@ export async function undoNetworkManager(
 /** Our resolvers are all that such a device has: what others set up, NetworkManager knows no resolvers of. */
 async function restore(device: string): Promise<boolean> {
   if (linkIndex(device) === undefined) return false;
-  const outcome = await withBus((bus) =>
-    reapply(bus, device, (applied) => withoutDns(applied, addressesOf(device)), 1)
+  const outcome = await withBus(
+    (bus) => reapply(bus, device, (applied) => withoutDns(applied, addressesOf(device)), 1),
+    QUICK_MS,
   );
   if (outcome.ok) return true;
   if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);

@@ -60,12 +60,12 @@ async function observeBus(): Promise<
       ((await namesOf(bus, "ListActivatableNames")).includes(RESOLVED) && await answers(bus));
     const networkManager = names.includes(NETWORK_MANAGER) ? await managerOf(bus) : undefined;
     return ok({ busNames: names, resolved: hasResolved ? "bus" as const : undefined, networkManager });
-  });
+  }, LIMIT_MS);
   return seen.ok ? seen.value : undefined;
 }
 
 async function namesOf(bus: Bus, member: "ListNames" | "ListActivatableNames"): Promise<string[]> {
-  const named = await bus.call({ ...BUS, interface: BUS.destination, member, timeoutMs: LIMIT_MS });
+  const named = await bus.call({ ...BUS, interface: BUS.destination, member });
   const list = named.ok ? named.value[0] : undefined;
   return Array.isArray(list) ? list.filter((name) => typeof name === "string") : [];
 }
@@ -74,7 +74,7 @@ async function namesOf(bus: Bus, member: "ListNames" | "ListActivatableNames"): 
 async function answers(bus: Bus): Promise<boolean> {
   const member = "Ping";
   const call = { destination: RESOLVED, path: "/org/freedesktop/resolve1", interface: PEER, member } as const;
-  return (await bus.call({ ...call, timeoutMs: LIMIT_MS })).ok;
+  return (await bus.call(call)).ok;
 }
 
 async function managerOf(bus: Bus): Promise<NonNullable<DnsObservation["networkManager"]>> {
@@ -92,7 +92,9 @@ async function managerOf(bus: Bus): Promise<NonNullable<DnsObservation["networkM
 }
 
 async function answersByTool(): Promise<boolean> {
-  const { code } = await runTool("resolvectl", ["status", "--no-pager"]).catch(() => ({ code: 1 }));
+  const { code } = await runTool("resolvectl", ["status", "--no-pager"], { limitMs: LIMIT_MS }).catch(() => ({
+    code: 1,
+  }));
   return code === 0;
 }
 

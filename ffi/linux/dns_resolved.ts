@@ -11,10 +11,10 @@ import { err, ok, type Result } from "../../lib/base/result.ts";
 import { type Change, type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { DBusValue } from "../../lib/wire/dbus/value.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
-import type { Bus, BusError } from "./dbus/bus.ts";
+import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { systemBusPaths } from "./dbus/handshake.ts";
 import { isRefusal, refusedAction } from "./dbus/polkit.ts";
-import { getProperty, rows, withBus } from "./dbus/properties.ts";
+import { getProperty, QUICK_MS, rows, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { ResolvectlDns } from "./dns_resolvectl.ts";
 import { NetlinkRoute } from "./netlink/mod.ts";
@@ -44,6 +44,7 @@ export class ResolvedDns implements SystemDns {
   readonly #log: Log;
   readonly #tool: ResolvectlDns;
   #hasBus = false;
+  #isSilent = false;
   #wanted: { readonly sentinels: readonly IpAddress[]; readonly domains: readonly Domain[] } | undefined;
 
   constructor(options: SystemDnsOptions) {
@@ -77,7 +78,7 @@ export class ResolvedDns implements SystemDns {
         if (servers.length > 0) return ok(await withoutSplitLinks(bus, servers));
       }
       return ok([]);
-    });
+    }, QUICK_MS);
     if (!outcome.ok) return [];
     const found = new Map<string, Resolver>();
     for (const { index, address } of outcome.value) {
@@ -112,7 +113,7 @@ export class ResolvedDns implements SystemDns {
 
   async flush(): Promise<void> {
     if (!await this.#findBus()) return await this.#tool.flush();
-    await withBus((bus) => callManager(bus, "FlushCaches", "", []));
+    await withBus((bus) => callManager(bus, "FlushCaches", "", []), QUICK_MS);
   }
 
   async isInForce(): Promise<boolean> {
@@ -120,7 +121,8 @@ export class ResolvedDns implements SystemDns {
     const wanted = this.#wanted;
     const index = linkIndex(this.#device);
     if (wanted === undefined || index === undefined) return true;
-    const outcome = await withBus((bus) => readLink(bus, index));
+    const outcome = await withBus((bus) => readLink(bus, index), QUICK_MS);
+    this.#tellOfSilence(!outcome.ok && outcome.reason.name === NoReply);
     // While resolved is away nothing can be repaired either.
     if (!outcome.ok) return true;
     const { servers, domains } = outcome.value;
@@ -139,8 +141,14 @@ export class ResolvedDns implements SystemDns {
     if (this.#wanted === undefined) return false;
     this.#wanted = undefined;
     const isReverted = await revert(this.#device);
+    if (!isReverted) this.#log.debug("nothing of ours was left in systemd-resolved, or it does not answer");
     this.#journal.forget("resolved");
     return isReverted;
+  }
+
+  #tellOfSilence(isSilent: boolean): void {
+    if (isSilent && !this.#isSilent) this.#log.warn("systemd-resolved does not answer: names are not found");
+    this.#isSilent = isSilent;
   }
 
   async #setLink(
@@ -253,7 +261,7 @@ async function revert(device: string): Promise<boolean> {
     const reverted = await callManager(bus, "RevertLink", "i", [index]);
     await callManager(bus, "FlushCaches", "", []);
     return reverted.ok ? ok(isSet) : reverted;
-  });
+  }, QUICK_MS);
   if (outcome.ok) return outcome.value;
   if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);
   // It is away, and its settings of the device end with that.

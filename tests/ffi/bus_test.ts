@@ -1,7 +1,7 @@
 /** The connection to a bus, against the real dbus-daemon, and against a bus that lies. */
 
 import assert from "node:assert/strict";
-import { BUS, Bus, type BusSignal } from "../../ffi/linux/dbus/bus.ts";
+import { BUS, Bus, type BusSignal, NoReply } from "../../ffi/linux/dbus/bus.ts";
 import { systemBusPaths } from "../../ffi/linux/dbus/handshake.ts";
 import { getProperty, hasOwner, ownUser } from "../../ffi/linux/dbus/properties.ts";
 
@@ -145,6 +145,21 @@ Deno.test("Bus: a bus that lies, says nothing or too much is a failed call", asy
   }
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("Bus: a service that did not answer once is not waited for again, others are asked", () =>
+  withDaemon(async (path) => {
+    const [bus, silent] = [await opened(path), await opened(path)];
+    const call = { destination: silent.uniqueName, path: "/", interface: "a.b", member: "C" };
+    const first = await bus.call({ ...call, timeoutMs: 50 });
+    assert.equal(!first.ok && first.reason.name, NoReply);
+    let second: unknown;
+    const asked = bus.call({ ...call, timeoutMs: 600_000 }).then((outcome) => second = outcome);
+    assert.equal(await hasOwner(bus, silent.uniqueName), true);
+    assert.notEqual(second, undefined);
+    await asked;
+    bus.close();
+    silent.close();
+  }));
 
 Deno.test("systemBusPaths reads addresses as the specification writes them", () => {
   assert.deepEqual(

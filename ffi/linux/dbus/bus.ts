@@ -30,7 +30,7 @@ export interface BusCall {
   /** Types of `body`; default "". */
   readonly signature?: string;
   readonly body?: readonly DBusValue[];
-  /** Default 10 000; services that are started by the call take some of it. */
+  /** Default: that of the connection. */
   readonly timeoutMs?: number;
 }
 
@@ -39,12 +39,13 @@ export type BusSignal = Extract<DBusMessage, { type: "signal" }>;
 
 /** What the errors of the connection itself are called. */
 export const Disconnected = "org.freedesktop.DBus.Error.Disconnected";
-const NO_REPLY = "org.freedesktop.DBus.Error.NoReply";
+export const NoReply = "org.freedesktop.DBus.Error.NoReply";
 const LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded";
 
 /** The bus itself. */
 export const BUS = { destination: "org.freedesktop.DBus", path: "/org/freedesktop/DBus" } as const;
 
+/** Services that are started by a call take some of it. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** Most calls that wait for their answers. */
 const MAX_PENDING = 64;
@@ -60,18 +61,25 @@ export class Bus {
   #onClosed: (() => void) | undefined;
   #isClosed = false;
   #uniqueName = "";
+  readonly #timeoutMs: number;
+  /** Services that did not answer once on this connection: work with many calls would wait for each. */
+  readonly #silent = new Set<string>();
   /** Writes follow each other; at most one for each pending call. */
   #written: Promise<void> = Promise.resolve();
 
-  private constructor(socket: Deno.Conn) {
+  private constructor(socket: Deno.Conn, timeoutMs: number) {
     this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Connects to the first of `paths` that lets us in, and says hello. */
-  static async open(paths: readonly string[] = systemBusPaths()): Promise<Result<Bus, BusError>> {
+  /** Connects to the first of `paths` that lets us in, and says hello. An answer may take `timeoutMs`. */
+  static async open(
+    paths: readonly string[] = systemBusPaths(),
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<Result<Bus, BusError>> {
     const socket = await openSocket(paths);
     if (!socket.ok) return err({ name: Disconnected, message: socket.reason });
-    const bus = new Bus(socket.value);
+    const bus = new Bus(socket.value, timeoutMs);
     bus.#read();
     const hello = await bus.call({ ...BUS, interface: BUS.destination, member: "Hello" });
     if (hello.ok && typeof hello.value[0] === "string") {
@@ -87,21 +95,23 @@ export class Bus {
     return this.#uniqueName;
   }
 
-  /** Calls a method; resolves with what it returned. */
+  /** Calls a method; resolves with what it returned. A service that did not answer once is not asked again. */
   call(call: BusCall): Promise<Result<readonly DBusValue[], BusError>> {
     if (this.#isClosed) return Promise.resolve(err(GONE));
     if (this.#pending.size >= MAX_PENDING) {
       return Promise.resolve(err({ name: LIMITS_EXCEEDED, message: "too many calls at once" }));
     }
+    const timeoutMs = call.timeoutMs ?? this.#timeoutMs;
+    const silence = { name: NoReply, message: `no answer within ${timeoutMs / 1000} s` };
+    if (this.#silent.has(call.destination)) return Promise.resolve(err(silence));
     this.#lastSerial = this.#lastSerial % 0xffffffff + 1;
     const serial = this.#lastSerial;
     const { destination, path, interface: iface, member, signature = "", body = [] } = call;
     const { promise, resolve } = Promise.withResolvers<Result<readonly DBusValue[], BusError>>();
-    const timeoutMs = call.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const timer = setTimeout(
-      () => settle(err({ name: NO_REPLY, message: `no answer within ${timeoutMs / 1000} s` })),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => {
+      this.#silent.add(destination);
+      settle(err(silence));
+    }, timeoutMs);
     const settle: Settle = (outcome) => {
       clearTimeout(timer);
       this.#pending.delete(serial);

@@ -27,7 +27,8 @@ export function systemBusPaths(address = Deno.env.get("DBUS_SYSTEM_BUS_ADDRESS")
 /** Returns a connection to the first of `paths` that takes us, past authentication; or why there is none. */
 export async function openSocket(paths: readonly string[]): Promise<Result<Deno.UnixConn>> {
   let reason = "there is no system bus";
-  for (const path of paths) {
+  // "/var/run" leads to "/run": a bus that says nothing is waited for once.
+  for (const path of new Set(paths.map(realPath))) {
     let socket: Deno.UnixConn;
     try {
       socket = await Deno.connect({ transport: "unix", path });
@@ -66,6 +67,14 @@ async function authenticate(socket: Deno.UnixConn): Promise<string | undefined> 
   }
   closeQuietly(socket);
   return "the system bus does not let this user in";
+}
+
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 async function send(socket: Deno.UnixConn, text: string): Promise<void> {

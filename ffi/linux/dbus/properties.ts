@@ -13,11 +13,15 @@ export interface BusObject {
 
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 
-/** Runs `work` on a connection of its own, which is closed after it. */
+/** What an answer may take, in milliseconds, where somebody waits who can do without. */
+export const QUICK_MS = 2500;
+
+/** Runs `work` on a connection of its own, which is closed after it. Each answer may take `timeoutMs`. */
 export async function withBus<T>(
   work: (bus: Bus) => Promise<Result<T, BusError>>,
+  timeoutMs?: number,
 ): Promise<Result<T, BusError>> {
-  const bus = await Bus.open();
+  const bus = await Bus.open(undefined, timeoutMs);
   if (!bus.ok) return bus;
   try {
     return await work(bus.value);
