@@ -155,15 +155,27 @@ export class ResolvconfDns implements SystemDns {
 
 /** Takes the record `name` back, also one of a killed process; returns whether it was there. Throws a Fault if it stays. */
 export async function undoResolvconf(name: string): Promise<boolean> {
-  const isThere = () => readRecords()?.some((record) => record.name === name);
-  if (isThere() === false) return false;
+  const find = () => readRecords()?.find((record) => record.name === name);
+  const ours = find();
+  if (ours === undefined && readRecords() !== undefined) {
+    // Who took it away may have been killed before the file was written anew.
+    await resolvconf(["-u"]).catch(() => {});
+    return false;
+  }
   const outcome = await resolvconf(findResolvconf() === "openresolv" ? ["-f", "-d", name] : ["-d", name])
     // Without the program, its records are nothing but files that nobody reads.
     .catch(() => undefined);
-  if (outcome !== undefined && outcome.code !== 0 && isThere() !== false) {
+  if (outcome !== undefined && outcome.code !== 0 && (find() !== undefined || isFirst(ours))) {
     throw refusal(outcome, Deno.uid() !== 0);
   }
   return outcome !== undefined;
+}
+
+/** Returns whether the C library still asks whom `record` names. */
+function isFirst(record: ResolvconfRecord | undefined): boolean {
+  const [first] = parseResolvConf(readQuietly(RESOLV_CONF)).nameservers;
+  const [given] = parseResolvConf(record?.text ?? "").nameservers;
+  return first !== undefined && given !== undefined && first.address.equals(given.address);
 }
 
 async function resolvconf(args: readonly string[], input?: string): Promise<ToolOutcome> {

@@ -79,7 +79,7 @@ let slowest = 0;
 
 /** Some of `steps`, from the first to the last. */
 function sample(steps: readonly number[]): readonly number[] {
-  const count = 3;
+  const count = 2;
   const chosen = Array.from(
     { length: count },
     (_, index) => steps[Math.round(index * (steps.length - 1) / (count - 1))]!,
