@@ -1,11 +1,13 @@
 /**
  * Type-checks the repository and runs its tests: `deno run -A tools/test.ts [ok | test | e2e [FILE…]]`. The last line is
- * "N passed, N failed"; the exit code is 0 only if something passed and nothing failed.
+ * "N passed, N failed", with ", N skipped" where this machine lacks what some need; the exit code is 0 only if something
+ * passed and nothing failed.
  */
 
 interface Tally {
   readonly passed: number;
   readonly failed: number;
+  readonly skipped: number;
 }
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -66,14 +68,15 @@ async function main([mode = "test", ...files]: string[]): Promise<number> {
   }
   const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0);
   const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0);
-  console.log(`\n${passed} passed, ${failed} failed`);
+  const skipped = tallies.reduce((sum, tally) => sum + tally.skipped, 0);
+  console.log(`\n${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
 
 /** Runs a step that is no test; it counts only when it fails. */
 async function step(command: readonly string[]): Promise<Tally> {
   console.log(`\n== ${command.join(" ")}`);
-  return { passed: 0, failed: await run(command) === 0 ? 0 : 1 };
+  return { passed: 0, failed: await run(command) === 0 ? 0 : 1, skipped: 0 };
 }
 
 async function test(title: string, flags: readonly string[], paths: readonly string[]): Promise<Tally> {
@@ -86,16 +89,17 @@ async function test(title: string, flags: readonly string[], paths: readonly str
  * one piece when it has ended, or at once if there is only one.
  */
 async function testEachIsolated(files: readonly string[]): Promise<Tally> {
-  const tally = { passed: 0, failed: 0 };
+  const tally = { passed: 0, failed: 0, skipped: 0 };
   const waiting = [...files];
   let systemd: Promise<unknown> = Promise.resolve();
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const path = file;
       const once = async () => {
-        const { passed, failed } = await testIsolated(path, files.length === 1);
+        const { passed, failed, skipped } = await testIsolated(path, files.length === 1);
         tally.passed += passed;
         tally.failed += failed;
+        tally.skipped += skipped;
       };
       // The control groups of two first processes would be the same ones.
       if (!(await Deno.readTextFile(path)).includes("support/systemd.ts")) await once();
@@ -151,7 +155,7 @@ function count(report: string, code: number): Tally {
     ? [0, 0, 0]
     : total.slice(1).map(Number) as [number, number, number];
   const failed = failures + errors;
-  return { passed: tests - failed - skipped, failed: failed === 0 && code !== 0 ? 1 : failed };
+  return { passed: tests - failed - skipped, failed: failed === 0 && code !== 0 ? 1 : failed, skipped };
 }
 
 async function run(command: readonly string[]): Promise<number> {

@@ -4,7 +4,11 @@ import { inLab } from "../../../io/lab/lab.ts";
 import { Network, type NetworkOptions } from "./network.ts";
 
 /** One check on a running network, reported under its own name. */
-export type Check = (name: string, body: () => Promise<void>) => Promise<void>;
+export interface Check {
+  (name: string, body: () => Promise<void>): Promise<void>;
+  /** Reports what cannot be checked on this machine, and why; it is counted as skipped. */
+  skip(reason: string): Promise<void>;
+}
 
 /** Returns the body of a test that runs on a network of its own; a failed check tells what the roles logged. */
 export function onNetwork(
@@ -15,9 +19,13 @@ export function onNetwork(
     inLab(async (lab) => {
       const network = await Network.start(lab, options);
       try {
-        await body(network, async (name, run) => {
+        const check = async (name: string, run: () => Promise<void>) => {
           await context.step(name, () => run().catch((error) => network.explain(error)));
-        });
+        };
+        const skip = async (reason: string) => {
+          await context.step({ name: reason.replaceAll("\n", " "), ignore: true, fn: () => {} });
+        };
+        await body(network, Object.assign(check, { skip }));
       } catch (error) {
         network.explain(error);
       }
