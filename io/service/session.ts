@@ -168,7 +168,9 @@ async function takePlace(paths: Paths, config: SessionConfig, log: Log): Promise
     await removeDrafts(paths);
     await removeExitFile(paths);
     const { tunName, dnsControl } = config.client;
-    await writeSessionFile(paths, { profile: config.profile, tunName, dnsControl });
+    await writeSessionFile(paths, { profile: config.profile, tunName, dnsControl }).catch((error) => {
+      throw runtimeFolderFault(paths.runtime, error);
+    });
   } catch (error) {
     lock.release();
     throw error;

@@ -303,6 +303,19 @@ Deno.test(
       });
     }
 
+    await check("a full disk under /run is named, and nothing is changed", async () => {
+      const full =
+        "mkdir -p /run/fz && mount -t tmpfs -o size=4k,mode=755 full /run/fz && head -c 4096 /dev/zero >/run/fz/full";
+      await client.must(["sh", "-c", full]);
+      const before = await state(network);
+      const { code, stderr } = await network.fz(["run"], network.clientEnv());
+      assert.notEqual(code, 0);
+      assert.match(stderr, /\/run\/fz.*[Nn]o space/);
+      assert.doesNotMatch(stderr, /[Uu]nexpected/);
+      assert.equal(await state(network), before);
+      await client.must(["umount", "/run/fz"]);
+    });
+
     await check("a device of that name is somebody else's: refused, and left alone", async () => {
       await client.must(["ip", "link", "add", "fz0", "type", "veth", "peer", "name", "fz0p"]);
       const before = await state(network);
