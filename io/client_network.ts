@@ -9,7 +9,7 @@ import type { Duration, Instant } from "../lib/base/time.ts";
 import type { ChannelTrouble } from "../lib/channel/client.ts";
 import type { PathChange } from "../lib/host/path_watch.ts";
 import type { RelayStatus } from "../lib/node/relays.ts";
-import { monotonicNow } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { NetworkWatch } from "./network_watch.ts";
 
 /** What is watched, and who acts. */
@@ -27,16 +27,21 @@ export interface ClientNetworkOptions {
   /** Brings routes and resolvers up to date. Must not reject. */
   readonly follow: () => Promise<void>;
   readonly log: Log;
+  /** Default: the process's one clock. */
+  readonly clock?: Clock;
 }
 
 export class ClientNetwork {
   readonly #options: ClientNetworkOptions;
   readonly #watch: NetworkWatch;
+  readonly #clock: Clock;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #withoutRelaySince: Instant | undefined;
 
   constructor(options: ClientNetworkOptions) {
     this.#options = options;
-    const { platform, device, log, startOver, follow } = options;
+    const { platform, device, log, startOver, follow, clock = systemClock } = options;
+    this.#clock = clock;
     this.#watch = new NetworkWatch({
       read: () => platform.networkPath(device),
       subscribe: (onChange) => platform.watchNetwork(onChange),
@@ -50,6 +55,7 @@ export class ClientNetwork {
         this.#hurry();
         await follow();
       },
+      clock,
     });
   }
 
@@ -63,6 +69,7 @@ export class ClientNetwork {
   }
 
   stop(): void {
+    clearTimeout(this.#timer);
     this.#watch.stop();
   }
 
@@ -74,11 +81,14 @@ export class ClientNetwork {
 
   /** To be called every few seconds: a cable that is mended beyond the next switch is no event here, but relays answer. */
   maintain(): void {
+    clearTimeout(this.#timer);
     const relays = this.#options.relays();
-    const now = monotonicNow();
+    const now = this.#clock.now();
     const hasRelay = relays.some(({ state }) => state === "allocated");
     if (relays.length > 0 && !hasRelay) {
       this.#withoutRelaySince ??= now;
+      // Somebody may wait for the first one that answers.
+      this.#timer = setTimeout(() => this.maintain(), IMPATIENCE);
       return;
     }
     // What was said on the old connection meanwhile waits for TCP's patience, which is long by then.
@@ -87,7 +97,7 @@ export class ClientNetwork {
   }
 
   get #isPortalWaiting(): boolean {
-    return (this.#options.trouble()?.retryAt ?? 0) > monotonicNow();
+    return (this.#options.trouble()?.retryAt ?? 0) > this.#clock.now();
   }
 
   #hurry(): void {
@@ -95,5 +105,6 @@ export class ClientNetwork {
   }
 }
 
+const IMPATIENCE: Duration = 1000;
 /** After a new start it takes a moment, too. */
 const LONG_WITHOUT_RELAY: Duration = 4000;

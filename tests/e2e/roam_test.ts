@@ -12,7 +12,8 @@ Deno.test(
     clientNat: "port-restricted",
     gatewayNat: "port-restricted",
   }, async (network, check) => {
-    const roamer = await Roamer.start(network);
+    // By name: each network's resolver can be asked from there alone.
+    const roamer = await Roamer.start(network, { FIREZONE_API_URL: "ws://portal.test:8081/" });
     const { client } = network;
     const { wifi, ethernet, stream } = roamer;
     const watch = spawnFz(network, "watch");

@@ -102,7 +102,7 @@ export class Network {
 
   /**
    * Puts the client into one more network, number `net`, behind a NAT of its own, and gives it no default route there. A
-   * resolver on the router knows `where.test` by the text "from NAME".
+   * resolver on the router knows `where.test` by the text "from NAME", and the portal as `portal.test`.
    */
   async addClientUplink(name: string, net: number, kind: NatKind = "port-restricted"): Promise<ClientUplink> {
     const router = await this.lab.router(`${name}-nat`);
@@ -113,7 +113,11 @@ export class Network {
       ...this.#addresses(`192.168.${net}.2/24`, `fd88:${net}::2/64`),
       name,
     }], [router, this.#addresses(`192.168.${net}.1/24`, `fd88:${net}::1/64`)]);
-    await startDnsmasq(router, [`--txt-record=where.test,from ${name}`]);
+    const { v4, v6 } = this.uplink("portal");
+    await startDnsmasq(router, [
+      `--txt-record=where.test,from ${name}`,
+      `--host-record=${["portal.test", v4, v6].filter((part) => part !== undefined).join(",")}`,
+    ]);
     return { inside, router, gateway: this.#has4 ? `192.168.${net}.1` : `fd88:${net}::1` };
   }
 
