@@ -46,6 +46,8 @@ export function watchService(
     bus = opened.value;
     const added = await bus.listen(all, tell, tryAgain);
     if (!added.ok) {
+      // Where it was the bus that ended the connection, that is under way.
+      if (bus !== opened.value) return;
       opened.value.close();
       return tryAgain();
     }
