@@ -15,8 +15,8 @@ const INTERVAL_MS = 20;
 
 /** Takes the lock at `path`, or returns undefined if another process has it after `patienceMs`. */
 export async function takeLock(path: string, patienceMs = 0): Promise<Lock | undefined> {
-  makeFor(path);
-  const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
+  const isMade = makeFor(path);
+  const file = await Deno.open(path, { read: true, write: true, create: !isMade, mode: 0o600 });
   const deadline = performance.now() + patienceMs;
   try {
     while (!await file.tryLock(true)) {
@@ -36,16 +36,18 @@ export async function takeLock(path: string, patienceMs = 0): Promise<Lock | und
 
 /**
  * Root makes a lock in a folder of the service's user for him, who must be able to take it, and through no link that he
- * may have laid there.
+ * may have laid there, a hard one to a file of root's included. Returns whether that was to be done.
  */
-function makeFor(path: string): void {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
+function makeFor(path: string): boolean {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
   const folder = fs.statSync(path.slice(0, path.lastIndexOf("/")) || "/", { throwIfNoEntry: false });
-  if (folder === undefined || folder.uid === 0) return;
+  if (folder === undefined || folder.uid === 0) return false;
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
   const file = fs.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   try {
-    if (fs.fstatSync(file).uid === 0) fs.fchownSync(file, folder.uid, folder.gid);
+    const { uid, nlink } = fs.fstatSync(file);
+    if (uid === 0 && nlink === 1) fs.fchownSync(file, folder.uid, folder.gid);
+    return true;
   } finally {
     fs.closeSync(file);
   }

@@ -155,6 +155,31 @@ Deno.test("takeLock: one holder, and the next when the holder's process is kille
     last.release();
   }));
 
+Deno.test({
+  name:
+    "takeLock: gives the service's user the lock that root makes, and no file of root's that he linked there",
+  ignore: Deno.uid() !== 0,
+  fn: () =>
+    inFolder(async (paths) => {
+      const kept = `${paths.runtime}/kept`;
+      await Deno.mkdir(kept);
+      await Deno.writeTextFile(`${kept}/secret`, "");
+      const folder = `${paths.runtime}/service`;
+      await Deno.mkdir(folder);
+      await Deno.chown(folder, 1234, 1234);
+      const owner = async (path: string) => (await Deno.stat(path)).uid;
+      (await takeLock(`${folder}/made`))?.release();
+      assert.equal(await owner(`${folder}/made`), 1234);
+      // Kernels without fs.protected_hardlinks let anybody do so.
+      await Deno.link(`${kept}/secret`, `${folder}/linked`);
+      (await takeLock(`${folder}/linked`))?.release();
+      assert.equal(await owner(`${kept}/secret`), 0);
+      await Deno.symlink(`${kept}/secret`, `${folder}/pointed`);
+      await assert.rejects(takeLock(`${folder}/pointed`));
+      assert.equal(await owner(`${kept}/secret`), 0);
+    }),
+});
+
 Deno.test("readExitFile: gives back why the process failed, and only of that process", () =>
   inFolder(async (paths) => {
     assert.equal(await readExitFile(paths, Deno.pid), undefined);
