@@ -27,6 +27,8 @@ export interface DoctorFacts {
   /** Names of processes of other clients, with their ids. */
   readonly otherClients: readonly { readonly name: string; readonly pid: number }[];
   readonly session: SessionFacts;
+  /** Whether there is a default route over a link that is up; undefined where it cannot be seen. */
+  readonly hasPath?: boolean | undefined;
   /** Clock of this machine minus that of the portal. */
   readonly clockSkewMs: number | undefined;
   readonly portal: { readonly url: string; readonly failure: string | undefined } | undefined;
@@ -241,10 +243,19 @@ function credential({ credential }: DoctorFacts): Finding {
   };
 }
 
-function portal({ portal }: DoctorFacts): Finding | undefined {
+function portal({ portal, hasPath }: DoctorFacts): Finding | undefined {
   if (portal === undefined) return undefined;
   if (portal.failure === undefined) {
     return { check: "portal", status: "ok", message: "the portal can be reached" };
+  }
+  if (hasPath === false) {
+    return {
+      check: "portal",
+      status: "problem",
+      message: `this machine has no default route, and the portal cannot be reached: ${portal.failure}`,
+      fix: "connect this machine to a network, and see ip route",
+      code: "unreachable",
+    };
   }
   return {
     check: "portal",
@@ -271,7 +282,10 @@ function clock({ clockSkewMs }: DoctorFacts): Finding | undefined {
   };
 }
 
-function udp({ udp }: DoctorFacts): Finding | undefined {
+function udp({ udp, portal, hasPath }: DoctorFacts): Finding | undefined {
+  if (hasPath === false && portal?.failure !== undefined) {
+    return { check: "udp", status: "skipped", message: "UDP was not judged: there is no network" };
+  }
   if (udp === undefined || udp.asked === 0) {
     return {
       check: "udp",

@@ -44,6 +44,16 @@ Deno.test("statusLines: says why nobody is connected and what to do", () => {
   ]);
 });
 
+Deno.test("statusLines: says what this machine's network lacks", () => {
+  const lines = statusLines({
+    ...STATUS,
+    underlay: { hasPath: false, sockets: [], sendErrors: {}, resets: 0 },
+    network: { excluded: [], lan: "allow", degraded: ["This machine has no IPv6"] },
+  }, PLAIN);
+  assert.equal(lines[2], "Network   this machine has no default route");
+  assert.ok(lines.includes("Limited   This machine has no IPv6"));
+});
+
 Deno.test("statusLines: fits into 40 columns", () => {
   for (const line of statusLines(STATUS, { ...PLAIN, width: 40 })) assert.ok(textWidth(line) <= 40, line);
 });

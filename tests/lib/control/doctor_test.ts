@@ -108,6 +108,11 @@ Deno.test("diagnose: names cause, code and fixing command of each problem", () =
       /chmod 600 \/etc/,
     ],
     [{ portal: { url: "wss://p/", failure: "refused" } }, "portal", "unreachable", /--origin/],
+    [
+      { portal: { url: "wss://p/", failure: "unreachable" }, hasPath: false, udp: { asked: 1, answered: 0 } },
+      ...["portal", "unreachable"] as const,
+      /connect this machine/,
+    ],
     [{ clockSkewMs: -400_000 }, "clock", "unreachable", /set-ntp/],
     [{ udp: { asked: 2, answered: 0 } }, "udp", "unreachable", /3478/],
     [{ otherClients: [{ name: "firezone-headle", pid: 7 }] }, "clients", "tun", /kill 7/],
