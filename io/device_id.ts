@@ -3,7 +3,7 @@
  * when it changes from one to the other: configured, file, hardware, random. portal-protocol §6.5.
  */
 
-import { lchownSync } from "node:fs";
+import fs from "node:fs";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
@@ -101,9 +101,18 @@ async function writeIdFile(path: string, id: string): Promise<void> {
   const folder = path.replace(/[/\\][^/\\]*$/, "");
   try {
     await Deno.mkdir(folder, { recursive: true, mode: 0o770 });
+    const owner = serviceOwner(folder);
+    // Not through links: he may have laid them.
+    if (owner !== undefined) fs.lchownSync(folder, owner.uid, owner.gid);
     const draft = `${path}.${Deno.pid}`;
-    await Deno.writeTextFile(draft, JSON.stringify({ id }), { mode: 0o640 });
-    await giveToService(folder, draft);
+    await Deno.remove(draft).catch(() => {});
+    const file = fs.openSync(draft, "wx", 0o640);
+    try {
+      if (owner !== undefined) fs.fchownSync(file, owner.uid, owner.gid);
+      fs.writeSync(file, JSON.stringify({ id }));
+    } finally {
+      fs.closeSync(file);
+    }
     await Deno.rename(draft, path);
   } catch (cause) {
     throw new Fault(
@@ -117,13 +126,14 @@ async function writeIdFile(path: string, id: string): Promise<void> {
   }
 }
 
-/** Root may be asked for the id first: where the folder above is the service's own user's, he must be able to read it. */
-async function giveToService(folder: string, file: string): Promise<void> {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return;
-  const { uid, gid } = await Deno.lstat(folder.slice(0, folder.lastIndexOf("/")) || "/");
-  if (uid === null || gid === null || uid === 0) return;
-  // Not through links: he may have laid them.
-  for (const path of [folder, file]) lchownSync(path, uid, gid);
+/**
+ * Root may be asked for the id first: where the folder above is the service's own user's, he must be able to read it.
+ * Returns him; undefined where it is root's own affair.
+ */
+function serviceOwner(folder: string): { readonly uid: number; readonly gid: number } | undefined {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return undefined;
+  const { uid, gid } = fs.lstatSync(folder.slice(0, folder.lastIndexOf("/")) || "/");
+  return uid === 0 ? undefined : { uid, gid };
 }
 
 // The forms that upstream's UUID parser takes: hyphens or none, braces, URN.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { machinePath } from "../../io/device_id.ts";
+import { deviceId, machinePath } from "../../io/device_id.ts";
 
 Deno.test("machinePath: is upstream's on each system", () => {
   assert.equal(machinePath("client", "linux"), "/var/lib/dev.firezone.client/config/firezone-id.json");
@@ -8,4 +8,28 @@ Deno.test("machinePath: is upstream's on each system", () => {
   const windows = String.raw`C:\ProgramData\dev.firezone.client\config\firezone-id.json`;
   assert.equal(machinePath("client", "windows"), windows);
   assert.equal(machinePath("gateway", "linux"), "/var/lib/firezone/gateway_id");
+});
+
+Deno.test({
+  name: "deviceId: what root keeps for the service's user goes through no link of his, and is his",
+  ignore: Deno.uid() !== 0 || Deno.build.os !== "linux",
+  async fn() {
+    const root = await Deno.makeTempDir();
+    try {
+      const state = `${root}/state`;
+      await Deno.mkdir(`${state}/config`, { recursive: true });
+      for (const path of [state, `${state}/config`]) await Deno.chown(path, 1234, 1234);
+      await Deno.writeTextFile(`${root}/precious`, "as it was");
+      const path = `${state}/config/firezone-id.json`;
+      await Deno.symlink(`${root}/precious`, `${path}.${Deno.pid}`);
+      const id = await deviceId({ role: "client", path, machineIdPath: "/nonexistent" });
+      assert.equal(await Deno.readTextFile(`${root}/precious`), "as it was");
+      assert.equal(JSON.parse(await Deno.readTextFile(path)).id, id);
+      const { uid, isSymlink, mode } = await Deno.lstat(path);
+      assert.deepEqual({ uid, isSymlink, mode: mode! & 0o777 }, { uid: 1234, isSymlink: false, mode: 0o640 });
+      assert.equal((await Deno.stat(`${root}/precious`)).uid, 0);
+    } finally {
+      await Deno.remove(root, { recursive: true });
+    }
+  },
 });
