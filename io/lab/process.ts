@@ -34,7 +34,8 @@ export class LabProcess {
     this.command = command;
     this.#child = new Deno.Command(argv[0]!, {
       args: argv.slice(1),
-      env: { PATH: options.path, ...options.env },
+      // What it writes is read by us, wherever our own output goes.
+      env: { PATH: options.path, FORCE_COLOR: "", ...options.env },
       stdin: options.input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
