@@ -47,7 +47,7 @@ export async function removeUser(): Promise<readonly string[]> {
   await Deno.remove(SYSUSERS_FILE);
   done.push(`removed ${SYSUSERS_FILE}`);
   if (await userId() === undefined) return done;
-  for (const folder of STATE_FOLDERS) await runTool("chown", ["-hR", "0:0", folder]);
+  for (const folder of STATE_FOLDERS) await takeOver(folder);
   // Not its group where it has members: they are the administrator's.
   const { code, stderr } = await runTool("userdel", [SERVICE_USER], {
     next: `Remove the user ${SERVICE_USER}.`,
@@ -58,6 +58,20 @@ export async function removeUser(): Promise<readonly string[]> {
       : `could not remove the user ${SERVICE_USER}: ${stderr.trim().split("\n")[0]}`,
   );
   return done;
+}
+
+/**
+ * Gives `folder`, which may not be there, and all in it to root. A journal goes: what it says would be done with root's
+ * rights, and its user's sessions change nothing that is not found without it.
+ */
+export async function takeOver(folder: string): Promise<void> {
+  // First: in root's folder nobody lays another one.
+  await runTool("chown", ["-h", "0:0", folder]);
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name).catch(() => []);
+  for (const name of names.filter((name) => name.startsWith("journal.json"))) {
+    await Deno.remove(`${folder}/${name}`, { recursive: true });
+  }
+  await runTool("chown", ["-hR", "0:0", folder]);
 }
 
 /** Returns the id of the service's user; undefined if this machine has none. Only /etc/passwd is asked. */
