@@ -15,10 +15,6 @@ export interface GuardedOptions {
 /** Returns `journal` with a guard over each change in it that this process makes. */
 export function guarded(journal: HeldJournal, { platform, lockPath, log }: GuardedOptions): HeldJournal {
   const guards = new Map<Change["id"], Guard>();
-  const endOf = (id: Change["id"]) => {
-    guards.get(id)?.end();
-    guards.delete(id);
-  };
   return {
     path: journal.path,
     setAside: journal.setAside,
@@ -35,11 +31,10 @@ export function guarded(journal: HeldJournal, { platform, lockPath, log }: Guard
     },
     forget(id) {
       journal.forget(id);
-      endOf(id);
+      guards.get(id)?.end();
+      guards.delete(id);
     },
-    close() {
-      for (const id of guards.keys()) endOf(id);
-      journal.close();
-    },
+    // What could not be undone in time is left to its guards, when the process is gone.
+    close: () => journal.close(),
   };
 }
