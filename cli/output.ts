@@ -11,8 +11,8 @@ const SCHEMA = 1;
 /** Returns whether `stream` takes colours. NO_COLOR (no-color.org) beats FORCE_COLOR, both beat the terminal. */
 export function usesColour(stream: Stream, env: Environment): boolean {
   if ((env.get("NO_COLOR") ?? "") !== "") return false;
-  const forced = env.get("FORCE_COLOR");
-  if (forced !== undefined) return forced !== "0" && forced !== "false";
+  const forced = env.get("FORCE_COLOR") ?? "";
+  if (forced !== "") return forced !== "0" && forced !== "false";
   return stream.isTerminal && env.get("TERM") !== "dumb";
 }
 

@@ -10,6 +10,8 @@ Deno.test("usesColour: on terminals only, unless the environment says otherwise"
     [true, { NO_COLOR: "1" }, false],
     [true, { NO_COLOR: "" }, true],
     [true, { TERM: "dumb" }, false],
+    [false, { FORCE_COLOR: "" }, false],
+    [true, { FORCE_COLOR: "" }, true],
     [false, { FORCE_COLOR: "1" }, true],
     [true, { FORCE_COLOR: "0" }, false],
     [false, { FORCE_COLOR: "1", NO_COLOR: "1" }, false],
