@@ -121,10 +121,19 @@ function replace(path: string, make: (draft: string) => void): void {
   try {
     make(draft);
     Deno.renameSync(draft, path);
+    syncFolderOf(path);
   } catch (error) {
     quietly(() => Deno.removeSync(draft));
     throw error;
   }
+}
+
+/** Has the disk know who is at `path`, before the journal forgets who was. */
+export function syncFolderOf(path: string): void {
+  quietly(() => {
+    using folder = Deno.openSync(folderOf(path), { read: true });
+    folder.syncSync();
+  });
 }
 
 /** Returns the text of the file at `path`, empty if there is none. */

@@ -6,7 +6,7 @@
 import { fromBase64 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import type { Change } from "../../lib/host/journal.ts";
-import { draftOf, removeDraft } from "./file_change.ts";
+import { draftOf, removeDraft, syncFolderOf } from "./file_change.ts";
 import { CRASH_HINT, hasMarker } from "./resolv_conf.ts";
 
 type FileChange = Extract<Change, { type: "file" }>;
@@ -31,6 +31,7 @@ export function undoFile({ path, original, isInPlace }: FileChange): boolean {
         file.syncSync();
       });
     }
+    syncFolderOf(path);
     return true;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
