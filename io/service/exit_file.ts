@@ -5,6 +5,7 @@ import type { Fault } from "../../lib/base/fault.ts";
 import { Problem } from "../../lib/control/api.ts";
 import type { Paths } from "../../lib/control/paths.ts";
 import { faultOf, problemOf } from "../control/problem.ts";
+import { writeDraft } from "../draft.ts";
 
 const ExitRecord = v.object({ schema: v.literal(1), pid: v.number(), time: v.string(), problem: Problem });
 
@@ -20,7 +21,7 @@ export async function writeExitFile({ exitFile }: Pick<Paths, "exitFile">, error
   };
   const draft = `${exitFile}.${Deno.pid}`;
   try {
-    await Deno.writeTextFile(draft, JSON.stringify(record) + "\n", { mode: 0o644 });
+    writeDraft(draft, JSON.stringify(record) + "\n", 0o644);
     await Deno.rename(draft, exitFile);
   } catch {
     // The process's own last words are in its log.

@@ -7,6 +7,7 @@ import * as v from "valibot";
 import type { Paths } from "../../lib/control/paths.ts";
 import { DNS_CONTROLS } from "../../lib/host/dns_control.ts";
 import { VERSION } from "../../lib/control/version.ts";
+import { writeDraft } from "../draft.ts";
 import { isHidden, processStart } from "./process.ts";
 
 const MAX_BYTES = 16_384;
@@ -48,7 +49,7 @@ export async function writeSessionFile(
     ...facts,
   };
   const draft = `${sessionFile}.${Deno.pid}`;
-  await Deno.writeTextFile(draft, JSON.stringify(record) + "\n", { mode: 0o644 });
+  writeDraft(draft, JSON.stringify(record) + "\n", 0o644);
   await Deno.rename(draft, sessionFile);
 }
 

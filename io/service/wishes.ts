@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { writeDraft } from "../draft.ts";
 
 /** What was switched. */
 export interface Wishes {
@@ -77,7 +78,7 @@ export function writeWishes(path: string, wishes: Wishes, log: Log): void {
       ...(lan === undefined ? {} : { lan }),
       disabledResources: kept,
     });
-    Deno.writeTextFileSync(temporary, `${text}\n`, { mode: 0o600 });
+    writeDraft(temporary, `${text}\n`, 0o600);
     Deno.renameSync(temporary, path);
   } catch (error) {
     removeQuietly(temporary);

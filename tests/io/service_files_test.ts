@@ -6,7 +6,9 @@ import { Notices, stateLine, watchdogOf } from "../../io/service/notices.ts";
 import { isHidden, processStart } from "../../io/service/process.ts";
 import { readSessionTrace, removeSessionFile, writeSessionFile } from "../../io/service/session_file.ts";
 import { whyNotRunning } from "../../io/service/why_not_running.ts";
+import { writeWishes } from "../../io/service/wishes.ts";
 import { Fault } from "../../lib/base/fault.ts";
+import { silentLog } from "../../lib/base/log.ts";
 import { type Paths, pathsOf } from "../../lib/control/paths.ts";
 
 /** Runs `body` with places below a new folder. */
@@ -191,6 +193,22 @@ Deno.test("readExitFile: gives back why the process failed, and only of that pro
     assert.equal(await readExitFile(paths, Deno.pid), undefined);
     await removeExitFile(paths);
     await writeExitFile({ exitFile: "/nowhere/exit.json" }, new Error("oops"));
+  }));
+
+Deno.test("writeSessionFile, writeExitFile, writeWishes: write through no link at the name of their draft", () =>
+  inFolder(async (paths) => {
+    const victim = `${paths.runtime}/victim`;
+    await Deno.writeTextFile(victim, "as it was");
+    const wishes = `${paths.runtime}/work.json`;
+    for (const path of [paths.sessionFile, paths.exitFile]) await Deno.symlink(victim, `${path}.${Deno.pid}`);
+    await Deno.symlink(victim, `${wishes}.${Deno.pid}.new`);
+    await writeSessionFile(paths, { profile: "work" });
+    await writeExitFile(paths, new Fault("dns", "Cannot set DNS"));
+    writeWishes(wishes, { internet: true, disabledResources: [] }, silentLog);
+    assert.equal(await Deno.readTextFile(victim), "as it was");
+    for (const path of [paths.sessionFile, paths.exitFile, wishes]) {
+      assert.equal((await Deno.lstat(path)).isFile, true, path);
+    }
   }));
 
 Deno.test("Hub: each reader gets all of it in order, and the end", async () => {
