@@ -3,6 +3,9 @@
  * events,polling,upstream] [--json]`. One lab, one client after the other: ours as the kernel tells it of changes, ours
  * when it has to look every second, and Firezone's headless client where `FIREZONE_CLIENT` names its binary.
  *
+ * Firezone's client hears of another network from NetworkManager alone, which is not here: what it shows is how long it
+ * takes by time-outs. A silence that does not end in a minute and a half costs as much of the reader's time.
+ *
  * Measured is the longest silence of a download (a line every 100 ms; the server's own retransmissions are in it) and of
  * `ping` (every 20 ms) through the tunnel, client and gateway behind NATs of their own. Medians of all rounds. The whole
  * network shares this machine's cores: compare within one run only.
