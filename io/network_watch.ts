@@ -53,7 +53,7 @@ export class NetworkWatch {
   /** Takes the path as it is as the one to compare with. */
   async start(): Promise<void> {
     // Before the first look: what changes in between is told.
-    this.#monitor = this.#options.subscribe(() => this.#handleEvent());
+    this.#monitor = this.#subscribe();
     this.#isLooking = true;
     const path = await this.#read();
     this.#isLooking = false;
@@ -76,6 +76,15 @@ export class NetworkWatch {
     clearTimeout(this.#timer);
     this.#monitor?.close();
     this.#monitor = undefined;
+  }
+
+  /** Undefined also where it cannot be had for want of descriptors: then the path is looked at every second. */
+  #subscribe(): NetworkMonitor | undefined {
+    try {
+      return this.#options.subscribe(() => this.#handleEvent());
+    } catch {
+      return undefined;
+    }
   }
 
   get #lookInterval(): number {

@@ -14,13 +14,16 @@ class World {
   onTouched: () => Promise<void> = () => Promise.resolve();
   readonly watch: NetworkWatch;
 
-  constructor({ hasEvents = true, read }: { hasEvents?: boolean; read?: () => Promise<string> } = {}) {
+  constructor(
+    { hasEvents = true, read }: { hasEvents?: boolean | Error; read?: () => Promise<string> } = {},
+  ) {
     this.watch = new NetworkWatch({
       read: () => {
         this.reads++;
         return read?.() ?? Promise.resolve(this.path);
       },
       subscribe: (onChange) => {
+        if (hasEvents instanceof Error) throw hasEvents;
         if (!hasEvents) return undefined;
         this.tell = onChange;
         return { close: () => this.isClosed = true };
@@ -53,11 +56,13 @@ Deno.test("NetworkWatch: an event and another path are a change", async () => {
   await eventually(() => assert.deepEqual(world.changes, ["moved"]));
 });
 
-Deno.test("NetworkWatch: without events it looks every second", async () => {
-  await using world = await World.running({ hasEvents: false });
-  world.path = "ethernet";
-  await eventually(() => assert.deepEqual(world.changes, ["moved"]));
-});
+for (const hasEvents of [false, new Error("too many open files")]) {
+  Deno.test(`NetworkWatch: without events (${hasEvents || "none"}) it looks every second`, async () => {
+    await using world = await World.running({ hasEvents });
+    world.path = "ethernet";
+    await eventually(() => assert.deepEqual(world.changes, ["moved"]));
+  });
+}
 
 Deno.test("NetworkWatch: events that leave the path alone reset nothing, but are passed on", async () => {
   await using world = await World.running();
