@@ -1,4 +1,4 @@
-/** Runs the administrator's tools: `ip`, `resolvectl`, `scutil`. */
+/** Runs tools of the system: `resolvectl`, `resolvconf`, `scutil`. */
 
 import { Fault } from "../lib/base/fault.ts";
 

@@ -16,7 +16,7 @@ export interface Edit {
 /** Our rule's name. It is the same for all sessions: two rules for all names would fight. */
 export const RULE = "{3E0A8B52-7C41-4D96-9F1D-5B6C0F2A71E4}";
 /** By which an administrator finds the rule. */
-export const COMMENT = "fz";
+const COMMENT = "fz";
 
 /** The machine's own rules. */
 const LOCAL = "SYSTEM\\CurrentControlSet\\Services\\Dnscache\\Parameters\\DnsPolicyConfig";

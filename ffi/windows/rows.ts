@@ -8,8 +8,8 @@ import { addressFamily, readAddress, writeAddress } from "./sockaddr.ts";
 
 /** Bytes of each row. */
 export const FORWARD_ROW = 104;
-export const ADDRESS_ROW = 80;
-export const INTERFACE_ROW = 168;
+const ADDRESS_ROW = 80;
+const INTERFACE_ROW = 168;
 
 /** A route. */
 export interface ForwardRow {
@@ -62,7 +62,7 @@ export function tableLength(head: Uint8Array, row: number): number {
 }
 
 /** Returns what a route says; undefined if it makes no sense. */
-export function decodeForwardRow(row: Uint8Array): ForwardRow | undefined {
+function decodeForwardRow(row: Uint8Array): ForwardRow | undefined {
   if (row.length < FORWARD_ROW) return undefined;
   const view = new DataView(row.buffer, row.byteOffset, row.length);
   const destination = readAddress(row, 12)?.address;

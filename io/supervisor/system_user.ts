@@ -75,7 +75,7 @@ export async function takeOver(folder: string): Promise<void> {
 }
 
 /** Returns the id of the service's user; undefined if this machine has none. Only /etc/passwd is asked. */
-export async function userId(): Promise<number | undefined> {
+async function userId(): Promise<number | undefined> {
   const text = await Deno.readTextFile("/etc/passwd").catch(() => "");
   const id = text.split("\n").find((line) => line.startsWith(`${SERVICE_USER}:`))?.split(":")[2];
   return id !== undefined && /^\d{1,10}$/.test(id) ? Number(id) : undefined;

@@ -16,9 +16,9 @@ export type RepairVerdict =
   | "give-up";
 
 /** Within `REPAIR_WINDOW`. */
-export const MAX_REPAIRS = 5;
+const MAX_REPAIRS = 5;
 /** How long a repair counts. */
-export const REPAIR_WINDOW: Duration = minutes(10);
+const REPAIR_WINDOW: Duration = minutes(10);
 /** How long after the last repair the next may be, by how many there were. */
 const DISTANCES: readonly Duration[] = [0, seconds(0.5), seconds(1), seconds(2), seconds(5)];
 
