@@ -35,6 +35,7 @@ for (const manager of DNS_MANAGERS) {
       const before = await stateOf(network, manager);
       const all = Array.from({ length: MAX_STEPS }, (_, index) => index + 1);
       let kills = 0;
+      let slowest = 0;
       for (const killAt of IS_WHOLE ? all : sample(own)) {
         let wasKilled = false;
         await check(`step ${killAt}`, async () => {
@@ -66,16 +67,12 @@ for (const manager of DNS_MANAGERS) {
         if (IS_WHOLE && !wasKilled) break;
       }
       assert.notEqual(kills, 0);
-      if (IS_WHOLE) {
-        const after = `names found again within ${Math.round(slowest)} ms`;
-        console.log(`${manager.name}: ${kills} kills, ${own.length} steps of its own, ${after}`);
-      }
+      // For people: a test asserts no time.
+      const after = `names found again within ${Math.round(slowest)} ms`;
+      await check(`${kills} kills, ${own.length} steps of its own, ${after}`, () => Promise.resolve());
     }),
   );
 }
-
-/** The longest that a name was not found; for people, since a test asserts no time. */
-let slowest = 0;
 
 /** Some of `steps`, from the first to the last. */
 function sample(steps: readonly number[]): readonly number[] {
