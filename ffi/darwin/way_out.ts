@@ -1,7 +1,7 @@
 /**
  * Keeps sockets that must pass the tunnel by on the interface of the machine's default route. Without such a route they
  * are free, unless our Internet route would catch them: then they are bound to the loopback interface, where nothing
- * leaves, rather than run in a circle through our own tunnel.
+ * leaves, rather than run in a circle through our own tunnel. A table that cannot be read moves nobody.
  */
 
 import type { Family } from "../../lib/base/ip.ts";
@@ -42,8 +42,12 @@ export class WayOut {
 
   #bind(table: readonly RouteEntry[], sockets: readonly BoundSocket[]): void {
     for (const socket of sockets) {
+      const before = this.#sockets.get(socket);
+      // A family that is there has routes of its own.
+      const isKnown = table.some(({ destination }) => destination.family === socket.family);
+      if (before !== NEVER && !isKnown) continue;
       const index = this.#indexFor(table, socket.family);
-      if (this.#sockets.get(socket) === index) continue;
+      if (before === index) continue;
       socket.bindInterface(index);
       this.#sockets.set(socket, index);
     }

@@ -344,6 +344,12 @@ Deno.test("WayOut: keeps sockets on the interface of the default route, and in n
   assert.deepEqual(bound, [4]);
   wayOut.follow();
   assert.deepEqual(bound, [4]);
+  // A table that the kernel did not give says nothing of the way out.
+  const dump = kernel.dumpRoutes.bind(kernel);
+  kernel.dumpRoutes = (family) => family === 4 ? new Uint8Array() : dump(family);
+  wayOut.follow();
+  assert.deepEqual(bound, [4]);
+  kernel.dumpRoutes = dump;
   kernel.routes.delete("0.0.0.0/0");
   wayOut.follow();
   assert.deepEqual(bound, [4, 0]);
