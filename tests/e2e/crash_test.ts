@@ -22,18 +22,25 @@ Deno.test(
   onNetwork({ underlay: "dual" }, async (network, check) => {
     const clean = await baseline(network);
     const killedAfter: string[] = [];
-    for (let killAt = 1; killAt <= MAX_STEPS; killAt += IS_WHOLE ? 1 : 8) {
+    const tryStep = async (name: string, killAt: number | RegExp) => {
       let wasKilled = false;
-      await check(`step ${killAt}`, async () => {
+      await check(name, async () => {
         const stepper = new Stepper(network.client, {
           command: network.command([...RUN, "--exit"]),
           env: network.programEnv(),
           killAt,
         });
-        wasKilled = await assertHarmless(network, clean, stepper, killAt);
+        wasKilled = await assertHarmless(network, clean, stepper, typeof killAt === "number" ? killAt : 1);
         if (wasKilled) killedAfter.push((await stepper.outcome).killedAfter!);
       });
-      if (!wasKilled) break;
+      return wasKilled;
+    };
+    for (let killAt = 1; killAt <= MAX_STEPS; killAt += IS_WHOLE ? 1 : 8) {
+      if (!await tryStep(`step ${killAt}`, killAt)) break;
+    }
+    // Threads make the numbers differ by a few from run to run: what was jumped over is tried by its looks.
+    for (const kind of IS_WHOLE ? KINDS : []) {
+      if (!killedAfter.some((call) => kind.test(call))) await tryStep(`step ${kind}`, kind);
     }
     assert.ok(killedAfter.length >= 4, killedAfter.join("\n"));
     for (const kind of IS_WHOLE ? KINDS : []) {

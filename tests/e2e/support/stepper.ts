@@ -12,8 +12,8 @@ export interface StepperOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The id of a process that runs already, as this process sees it, instead of `command`. */
   readonly attachTo?: number;
-  /** Number of the step after which the program is killed, from 1. */
-  readonly killAt: number;
+  /** Number of the step after which the program is killed, from 1; or what the first such step looks like. */
+  readonly killAt: number | RegExp;
 }
 
 /** How it went. */
@@ -135,7 +135,9 @@ export class Stepper {
     }
     if (/^\w+\(/.test(text) && COUNTED.some((pattern) => pattern.test(text)) && !text.includes("EEXIST")) {
       this.#steps.push(text);
-      if (this.#steps.length === this.#options.killAt) this.#due = thread;
+      const { killAt } = this.#options;
+      const isDue = typeof killAt === "number" ? this.#steps.length === killAt : killAt.test(text);
+      if (isDue) this.#due = thread;
     }
     // A thread's id does for its process.
     if (text.startsWith("--- SIGSTOP")) signal(Number(thread), "SIGCONT");
