@@ -71,6 +71,14 @@ Deno.test(
       }
     });
 
+    await check("fz explain tells which is which", async () => {
+      const explain = async (address: string) => (await network.fz(["explain", address], {})).stdout;
+      assert.match(await explain("192.168.77.10"), /^Network 192\.168\.77\.0\/24 is this machine's own/);
+      assert.match(await explain("fd77::10"), /^Network fd77::\/64 is this machine's own/);
+      assert.match(await explain("10.77.0.1"), /^Network 10\.77\.0\.0\/16 is this machine's own/);
+      assert.match(await explain(public4!), /^Resource "Internet" leads there/);
+    });
+
     await check("so do routes that come later", async () => {
       await host.must(["ip", "route", "add", "10.78.0.0/16", "via", "192.168.77.10"]);
       await host.must(["ip", "-6", "route", "add", "fd78::/64", "via", "fd77::10"]);
