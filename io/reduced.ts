@@ -1,6 +1,6 @@
 /**
  * Root's sessions give up every right that their role does not need, before they read a token or touch the machine: the
- * process becomes the same program anew, with the same process id (ffi/linux/capabilities.ts, docs/decisions/0030).
+ * process becomes the same program anew, with the same process id (ffi/linux/capabilities.ts, docs/decisions/0024).
  */
 
 import { becomeReduced, joinGroup, readCredentials } from "../ffi/linux/capabilities.ts";
