@@ -69,6 +69,8 @@ const MAX_ASIDE = 8;
 /** Room that has to be there at the start, so that a disk which is about full is found before anything is changed. */
 const PROBE_BYTES = 16_384;
 const OTHERS_WRITE = 0o022;
+/** Kept free of what is found without us, for what is not. */
+const ROOM = 32;
 
 class FileJournal implements HeldJournal {
   readonly path: string | undefined;
@@ -87,10 +89,11 @@ class FileJournal implements HeldJournal {
     this.#place = `${folders[0]}/${NAME}`;
     let chosen: { readonly path: string; readonly lock: Deno.FsFile } | undefined;
     const others: string[] = [];
-    for (const folder of folders) {
+    for (const folder of new Set(folders)) {
       const path = `${folder}/${NAME}`;
+      let lock: Deno.FsFile | undefined;
       try {
-        const lock = takeFolder(folder);
+        lock = takeFolder(folder);
         if (lock === undefined) throw new Error("another session holds it");
         for (const place of placesIn(folder)) this.#read(place, others);
         if (chosen === undefined) {
@@ -101,6 +104,7 @@ class FileJournal implements HeldJournal {
         others.push(path);
         lock.close();
       } catch (error) {
+        lock?.close();
         this.#failure ??= error;
       }
     }
@@ -142,7 +146,9 @@ class FileJournal implements HeldJournal {
   note(change: Change): void {
     if (this.#isClosed) throw this.#fault(new Error("the session is over"));
     const before = this.#entries.get(change.id);
-    if (before === undefined && this.#entries.size >= MAX_CHANGES) {
+    const isFound = isFoundUnnoted(change);
+    if (before === undefined && this.#entries.size >= MAX_CHANGES - (isFound ? ROOM : 0)) {
+      if (isFound) return;
       throw this.#fault(new Error(`it has ${MAX_CHANGES} changes already`));
     }
     this.#entries.set(change.id, { ...this.#here, change });
@@ -151,7 +157,7 @@ class FileJournal implements HeldJournal {
       this.#write();
     } catch (error) {
       // By its mark it is found without us, too.
-      if (isFoundUnnoted(change)) return this.#log.debug("cannot note a change", { reason: said(error) });
+      if (isFound) return this.#log.debug("cannot note a change", { reason: said(error) });
       if (before === undefined) this.#entries.delete(change.id);
       else this.#entries.set(change.id, before);
       throw error instanceof Fault ? error : this.#fault(error);

@@ -104,13 +104,13 @@ export function isFoundUnnoted({ type }: Change): boolean {
     case "network":
     case "resolved":
     case "network-manager":
+    case "route":
       return true;
     case "file":
     case "resolvconf":
     case "nrpt":
     case "sysctl":
     case "scutil":
-    case "route":
       return false;
   }
 }
@@ -155,7 +155,8 @@ const path = v.pipe(
   v.regex(/^(\/|[A-Za-z]:)/),
   v.check((value) => !/(^|[/\\])\.\.($|[/\\])/.test(value)),
 );
-const relativePath = v.pipe(text, v.regex(/^[\w.:@/-]+$/), v.check((value) => !value.includes("..")));
+/** Of the network's settings: a session has nothing to do with others, which may be programs that root runs. */
+const relativePath = v.pipe(text, v.regex(/^net\/[\w.:@/-]+$/), v.check((value) => !value.includes("..")));
 /** For tools, which must not take it for an option. */
 const word = v.pipe(text, v.regex(/^[\w][\w.:@%-]*$/));
 

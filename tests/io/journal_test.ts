@@ -168,6 +168,36 @@ Deno.test("openJournal: has a bound, and a change that is not noted is not said 
     assert.equal(peekJournal(folders).length, 256);
   }));
 
+Deno.test("openJournal: routes, which are found by their mark, leave room for what is not", () =>
+  withFolders((folders) => {
+    const journal = openJournal(folders, silentLog);
+    for (let index = 0; index < 300; index++) {
+      const destination = `10.0.${index % 256}.${index >> 8}/32`;
+      const where = { destination, via: "192.168.1.1", device: "en0" };
+      journal.note({ id: `route:${destination}`, type: "route", ...where });
+    }
+    journal.note(file("/etc/x"));
+    journal.close();
+    assert.ok(peekJournal(folders).some(({ change }) => change.type === "file"));
+  }));
+
+Deno.test("openJournal: a folder that is of no use for a moment is free again, and one for both is no trouble", () =>
+  withFolders((folders) => {
+    const draft = `${folders.state}/journal.json.new`;
+    Deno.mkdirSync(`${draft}/full`, { recursive: true });
+    const first = openJournal(folders, silentLog);
+    assert.equal(first.path, `${folders.runtime}/journal.json`);
+    Deno.removeSync(draft, { recursive: true });
+    const second = openJournal({ ...folders, runtime: `${folders.runtime}/2` }, silentLog);
+    assert.equal(second.path, `${folders.state}/journal.json`);
+    first.close();
+    second.close();
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+    openJournal({ state: folders.state, runtime: folders.state }, log).close();
+    assert.deepEqual(warnings, []);
+  }));
+
 interface Folders {
   readonly state: string;
   readonly runtime: string;

@@ -73,6 +73,7 @@ Deno.test("decodeJournal: refuses what would lead elsewhere, options for tools, 
     const bad of [
       entry({ ...sysctl, path: "../kernel/core_pattern" }),
       entry({ ...sysctl, path: "net/../kernel/x" }),
+      entry({ ...sysctl, path: "kernel/core_pattern" }),
       entry({ ...file, path: "etc/resolv.conf" }),
       entry({ ...file, path: "/etc/../etc/shadow" }),
       entry({ id: "resolvconf:x", type: "resolvconf", record: "--help" }),
