@@ -13,7 +13,7 @@ import type { DBusValue } from "../../lib/wire/dbus/value.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { isRefusal } from "./dbus/polkit.ts";
-import { getProperty, QUICK_MS, UNEXPECTED, withBus } from "./dbus/properties.ts";
+import { getProperty, pathIn, QUICK_MS, UNEXPECTED, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { NetlinkRoute } from "./netlink/mod.ts";
 import {
@@ -243,11 +243,9 @@ async function reapply(
       if (failure.name === `${SERVICE}.UnknownDevice`) continue;
       return object;
     }
-    const target = {
-      destination: SERVICE,
-      path: String(object.value[0]),
-      interface: `${SERVICE}.Device`,
-    };
+    const path = pathIn(object.value);
+    if (path === undefined) return err(UNEXPECTED);
+    const target = { destination: SERVICE, path, interface: `${SERVICE}.Device` };
     const applied = await bus.call({ ...target, member: "GetAppliedConnection", signature: "u", body: [0] });
     if (!applied.ok) {
       failure = applied.reason;

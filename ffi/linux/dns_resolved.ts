@@ -14,7 +14,7 @@ import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { systemBusPaths } from "./dbus/handshake.ts";
 import { isRefusal, refusedAction } from "./dbus/polkit.ts";
-import { getProperty, QUICK_MS, rows, withBus } from "./dbus/properties.ts";
+import { getProperty, pathIn, QUICK_MS, rows, UNEXPECTED, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { ResolvectlDns } from "./dns_resolvectl.ts";
 import { NetlinkRoute } from "./netlink/mod.ts";
@@ -224,8 +224,9 @@ async function withoutSplitLinks<T extends { readonly index: number }>(
   const split = new Set<number>();
   for (const index of new Set(servers.map((server) => server.index))) {
     const link = index > 0 ? await callManager(bus, "GetLink", "i", [index]) : undefined;
-    if (link?.ok !== true || typeof link.value[0] !== "string") continue;
-    const object = { destination: SERVICE, path: link.value[0], interface: `${SERVICE}.Link` };
+    const path = link?.ok === true ? pathIn(link.value) : undefined;
+    if (path === undefined) continue;
+    const object = { destination: SERVICE, path, interface: `${SERVICE}.Link` };
     // Missing before version 240.
     const isDefault = await getProperty(bus, object, "DefaultRoute");
     if (isDefault.ok && isDefault.value === false) split.add(index);
@@ -240,8 +241,9 @@ async function readLink(
 ): Promise<Result<{ servers: IpAddress[]; domains: Domain[] }, BusError>> {
   const link = await callManager(bus, "GetLink", "i", [index]);
   if (!link.ok) return link;
-  if (typeof link.value[0] !== "string") return err({ name: UNKNOWN_METHOD, message: "no path" });
-  const object = { destination: SERVICE, path: link.value[0], interface: `${SERVICE}.Link` };
+  const path = pathIn(link.value);
+  if (path === undefined) return err(UNEXPECTED);
+  const object = { destination: SERVICE, path, interface: `${SERVICE}.Link` };
   const servers = await getProperty(bus, object, "DNS");
   if (!servers.ok) return servers;
   const domains = await getProperty(bus, object, "Domains");

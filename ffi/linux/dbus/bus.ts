@@ -107,6 +107,10 @@ export class Bus {
     this.#lastSerial = this.#lastSerial % 0xffffffff + 1;
     const serial = this.#lastSerial;
     const { destination, path, interface: iface, member, signature = "", body = [] } = call;
+    // Breaks an invariant where the caller made a mistake, and then nothing waits for an answer.
+    const message = encodeMessage({
+      ...{ type: "call", serial, destination, path, interface: iface, member, signature, body },
+    });
     const { promise, resolve } = Promise.withResolvers<Result<readonly DBusValue[], BusError>>();
     const timer = setTimeout(() => {
       this.#silent.add(destination);
@@ -118,9 +122,7 @@ export class Bus {
       resolve(outcome);
     };
     this.#pending.set(serial, settle);
-    this.#write(encodeMessage({
-      ...{ type: "call", serial, destination, path, interface: iface, member, signature, body },
-    }));
+    this.#write(message);
     return promise;
   }
 

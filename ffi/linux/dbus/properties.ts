@@ -1,7 +1,7 @@
 /** Properties of objects on the bus, and what several users of it ask (D-Bus Specification, "Standard Interfaces"). */
 
 import { err, ok, type Result } from "../../../lib/base/result.ts";
-import { type DBusValue, Variant } from "../../../lib/wire/dbus/value.ts";
+import { type DBusValue, isObjectPath, Variant } from "../../../lib/wire/dbus/value.ts";
 import { BUS, Bus, type BusError } from "./bus.ts";
 
 /** An object of a service, by one of its interfaces. */
@@ -61,6 +61,11 @@ export async function ownUser(bus: Bus): Promise<number | undefined> {
     ...{ signature: "s", body: [bus.uniqueName] },
   });
   return user.ok && typeof user.value[0] === "number" ? user.value[0] : undefined;
+}
+
+/** Returns the path of an object that an answer begins with; undefined where it is none, which a plain string may be. */
+export function pathIn([path]: readonly DBusValue[]): string | undefined {
+  return typeof path === "string" && isObjectPath(path) ? path : undefined;
 }
 
 /** What an answer of another shape than documented is called. */

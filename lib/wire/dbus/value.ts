@@ -70,7 +70,7 @@ export function encodeValues(signature: string, values: readonly DBusValue[]): U
 }
 
 /** Returns whether `text` is a path of an object ("Valid Object Paths"). */
-function isObjectPath(text: string): boolean {
+export function isObjectPath(text: string): boolean {
   return text === "/" || /^(\/[A-Za-z0-9_]+)+$/.test(text);
 }
 
