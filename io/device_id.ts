@@ -89,12 +89,27 @@ async function hardwareId(role: "client" | "gateway", path: string): Promise<str
 
 async function readIdFile(path: string): Promise<string | undefined> {
   try {
-    const content: unknown = JSON.parse(await Deno.readTextFile(path));
+    // Opening a pipe would wait for somebody who writes.
+    if (!(await Deno.stat(path)).isFile) return undefined;
+    using file = await Deno.open(path);
+    const bytes = await readAtMost(file, MAX_ID_FILE_BYTES);
+    if (bytes === undefined) return undefined;
+    const content: unknown = JSON.parse(new TextDecoder().decode(bytes));
     if (typeof content !== "object" || content === null || !("id" in content)) return undefined;
     return typeof content.id === "string" && content.id !== "" ? content.id : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Returns all of `file`; undefined if that is more than `limit` bytes. */
+async function readAtMost(file: Deno.FsFile, limit: number): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(limit + 1);
+  let length = 0;
+  for (let count: number | null = 1; count !== null && length < bytes.length; length += count ?? 0) {
+    count = await file.read(bytes.subarray(length));
+  }
+  return length > limit ? undefined : bytes.subarray(0, length);
 }
 
 async function writeIdFile(path: string, id: string): Promise<void> {
@@ -139,6 +154,9 @@ function serviceOwner(folder: string): { readonly uid: number; readonly gid: num
 // The forms that upstream's UUID parser takes: hyphens or none, braces, URN.
 const UUID =
   /^(?:urn:uuid:)?(\{?)(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?$/i;
+
+/** An id of any length that the portal takes, and room for what upstream may put beside it. */
+const MAX_ID_FILE_BYTES = 16_384;
 
 const APP_IDS = {
   client: "e1e465ce763e4759945c650ac334501f",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { deviceId, machinePath } from "../../io/device_id.ts";
+import { deviceId, knownDeviceId, machinePath } from "../../io/device_id.ts";
 
 Deno.test("machinePath: is upstream's on each system", () => {
   assert.equal(machinePath("client", "linux"), "/var/lib/dev.firezone.client/config/firezone-id.json");
@@ -32,4 +32,17 @@ Deno.test({
       await Deno.remove(root, { recursive: true });
     }
   },
+});
+
+Deno.test("knownDeviceId: believes no file that is longer than an id can be", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const known = () => knownDeviceId({ role: "client", path, machineIdPath: "/nonexistent" });
+    await Deno.writeTextFile(path, '{"id":"mine"}');
+    assert.equal(await known(), "mine");
+    await Deno.writeTextFile(path, `{"id":"mine"}${" ".repeat(2 ** 16)}`);
+    assert.equal(await known(), undefined);
+  } finally {
+    await Deno.remove(path);
+  }
 });
