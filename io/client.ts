@@ -189,7 +189,7 @@ class RunningClient implements Client {
       bind: () => bindPeerSockets(parts.platform, { mark: MARK, port: config.port, log }),
       use: (sockets) => {
         this.#loop.setSockets(sockets);
-        void host.localPorts.setPeers(sockets.map(({ local }) => local.port));
+        void host.localPorts.setPeers(sockets.map(({ local }) => local));
       },
       log,
     });

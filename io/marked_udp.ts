@@ -19,9 +19,9 @@ export function markedUdp(
   return {
     async exchange(payload, remote, accept, signal) {
       const socket = open(platform, remote, mark);
-      const { port } = socket.local;
+      const { local } = socket;
       try {
-        await ports?.hold(port);
+        await ports?.hold(local);
         return await new Promise<Uint8Array>((resolve, reject) => {
           const abort = () => reject(new Error("aborted"));
           if (signal.aborted) return abort();
@@ -45,7 +45,7 @@ export function markedUdp(
       } finally {
         loop.unwatch(socket);
         socket.close();
-        void ports?.release(port);
+        void ports?.release(local);
       }
     },
   };
