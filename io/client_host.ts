@@ -215,8 +215,8 @@ export class ClientHost {
   /** Does what is due every few seconds: sets DNS again if somebody overwrote it, forgets old bypasses. */
   maintain(): Promise<void> {
     return this.#inTurn(async () => {
-      await this.bypass.expire();
-      await this.#network.followServers?.();
+      await this.#attempt(() => this.bypass.expire());
+      await this.#attempt(async () => await this.#network.followServers?.());
       const dns = this.#applied?.dns;
       if (dns === undefined) return;
       await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain));
@@ -268,6 +268,15 @@ export class ClientHost {
       this.#log.error("cannot undo", { what, error });
     }
     return [what];
+  }
+
+  /** DNS is repaired whatever becomes of the rules. */
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#log.warn("cannot follow what passes the tunnel by", { error });
+    }
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -47,6 +47,16 @@ Deno.test("ClientHost.undo: a service that does not answer holds nothing up; wha
   assert.match(errors.join(), /fz cleanup/);
 });
 
+Deno.test("ClientHost.maintain: DNS is repaired also where rules for the rest cannot be had", async () => {
+  const { story, host, warnings } = await open({ isOverwritten: true, servers: () => Promise.reject("no") });
+  await apply(host);
+  story.length = 0;
+  await host.maintain();
+  assert.deepEqual(story, ["dns.set"]);
+  assert.deepEqual(warnings.filter((message) => /passes the tunnel by/.test(message)).length, 1);
+  await host.undo();
+});
+
 Deno.test("ClientHost.undo: a failure of one step does not keep the next from being done", async () => {
   const { story, host, errors } = await open({ dnsUndo: () => Promise.reject(new Fault("dns", "no")) });
   await host.undo();
@@ -73,6 +83,9 @@ interface Behaviour {
   readonly dnsUndo?: () => Promise<boolean>;
   readonly dnsSet?: () => Promise<void>;
   readonly check?: () => Fault;
+  readonly servers?: () => Promise<void>;
+  /** Whether somebody overwrites DNS all the time. */
+  readonly isOverwritten?: boolean;
 }
 
 async function open(behaviour: Behaviour) {
@@ -82,11 +95,17 @@ async function open(behaviour: Behaviour) {
 
 /** A machine that writes down what it is asked for. */
 function openWith(
-  { dnsUndo = () => Promise.resolve(true), dnsSet = () => Promise.resolve(), check }: Behaviour,
+  { dnsUndo = () => Promise.resolve(true), dnsSet = () => Promise.resolve(), check, servers, isOverwritten }:
+    Behaviour,
 ) {
   const story: string[] = [];
   const errors: string[] = [];
-  const log: Log = { ...silentLog, error: (message) => void errors.push(message) };
+  const warnings: string[] = [];
+  const log: Log = {
+    ...silentLog,
+    warn: (message) => void warnings.push(message),
+    error: (message) => void errors.push(message),
+  };
   const noted = new Map<string, Change>();
   const journal: HeldJournal = {
     path: "/state/journal.json",
@@ -114,7 +133,7 @@ function openWith(
       return dnsSet();
     },
     flush: () => Promise.resolve(),
-    isInForce: () => Promise.resolve(true),
+    isInForce: () => Promise.resolve(isOverwritten !== true),
     undo: () => {
       if (isLeftover) return Promise.resolve(isLeftover = false);
       story.push("dns.undo");
@@ -128,6 +147,7 @@ function openWith(
     setBypass: tell("network.setBypass", undefined),
     setLocalPorts: tell("network.setLocalPorts", undefined),
     handleNetworkChanged: () => Promise.resolve(),
+    followServers: servers,
     otherDevice: () => Promise.resolve(undefined),
     present: () => Promise.resolve([]),
     undo: tell("network.undo", []),
@@ -151,7 +171,7 @@ function openWith(
   };
   const opened = ClientHost.open(options);
   opened.catch(() => {});
-  return { story, errors, journal, opened };
+  return { story, errors, warnings, journal, opened };
 }
 
 async function apply(host: ClientHost): Promise<void> {
