@@ -89,6 +89,7 @@ class FileJournal implements HeldJournal {
     this.#place = `${folders[0]}/${NAME}`;
     let chosen: { readonly path: string; readonly lock: Deno.FsFile } | undefined;
     const others: string[] = [];
+    const unusable: string[] = [];
     for (const folder of new Set(folders)) {
       const path = `${folder}/${NAME}`;
       let lock: Deno.FsFile | undefined;
@@ -106,6 +107,7 @@ class FileJournal implements HeldJournal {
       } catch (error) {
         lock?.close();
         this.#failure ??= error;
+        unusable.push(path);
       }
     }
     this.path = chosen?.path;
@@ -118,11 +120,21 @@ class FileJournal implements HeldJournal {
       return;
     }
     this.#place = chosen.path;
-    if (this.#failure !== undefined) {
-      log.warn("what is changed on this machine is noted where a power cut takes it", {
-        path: chosen.path,
+    const [failed] = unusable;
+    if (failed !== undefined && chosen.path === `${folders[0]}/${NAME}`) {
+      log.warn("cannot look for the journal of an earlier session", {
+        path: failed,
         reason: said(this.#failure),
       });
+    } else if (failed !== undefined) {
+      log.warn(
+        "what is changed on this machine is noted where a power cut takes it: the lasting place is of no use",
+        {
+          path: chosen.path,
+          unusable: failed,
+          reason: said(this.#failure),
+        },
+      );
     }
     // Theirs is in ours from now on.
     if (others.some((path) => quietly(() => Deno.lstatSync(path)) !== undefined)) {

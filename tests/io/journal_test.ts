@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../lib/base/fault.ts";
-import { silentLog } from "../../lib/base/log.ts";
+import { type Log, silentLog } from "../../lib/base/log.ts";
 import { type Change, encodeJournal } from "../../lib/host/journal.ts";
 import { openJournal, peekJournal, thisKernel } from "../../io/journal.ts";
 
@@ -179,6 +179,23 @@ Deno.test("openJournal: routes, which are found by their mark, leave room for wh
     journal.note(file("/etc/x"));
     journal.close();
     assert.ok(peekJournal(folders).some(({ change }) => change.type === "file"));
+  }));
+
+Deno.test("openJournal: tells which folder is of no use, and which one is used, or that all can be used", () =>
+  withFolders((folders) => {
+    const told: unknown[] = [];
+    const log: Log = { ...silentLog, warn: (message, fields) => void told.push({ message, ...fields }) };
+    const nowhere = `${folders.state}-file/x`;
+    Deno.writeTextFileSync(`${folders.state}-file`, "");
+    openJournal({ ...folders, state: nowhere }, log).close();
+    openJournal({ ...folders, runtime: nowhere }, log).close();
+    const [first, second, ...more] = told as Record<string, unknown>[];
+    assert.match(`${first?.message}`, /where a power cut takes it/);
+    assert.equal(first?.path, `${folders.runtime}/journal.json`);
+    assert.equal(first?.unusable, `${nowhere}/journal.json`);
+    assert.match(`${second?.message}`, /cannot look for the journal of an earlier session/);
+    assert.equal(second?.path, `${nowhere}/journal.json`);
+    assert.deepEqual(more, []);
   }));
 
 Deno.test("openJournal: a folder that is of no use for a moment is free again, and one for both is no trouble", () =>
