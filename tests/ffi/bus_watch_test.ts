@@ -2,99 +2,76 @@
 
 import assert from "node:assert/strict";
 import { watchService } from "../../ffi/linux/dbus/watch.ts";
-import { decodeMessage, encodeMessage, FIXED_LENGTH, messageLength } from "../../lib/wire/dbus/message.ts";
+import { EMPTY, withFakeBus } from "./fake_bus.ts";
 
-/** A bus that lets everybody in; `answer` says whether a call gets an empty answer or is the end of the connection. */
-class FakeBus {
-  readonly connections: Deno.Conn[] = [];
-  readonly #listener: Deno.UnixListener;
+Deno.test("watchService: a bus that ends while it is asked for signals is tried again once, not twice", () =>
+  withFakeBus(
+    ({ member }, connection) => connection > 1 || member !== "AddMatch" ? EMPTY : "end",
+    async (bus) => {
+      const told = Promise.withResolvers<void>();
+      const watch = watchService("org.example.Service", ["type='signal'"], told.resolve);
+      await told.promise;
+      // Longer than the pause after the second failure, which never was.
+      await new Promise((resolve) => setTimeout(resolve, 2500));
+      assert.equal(bus.connections.length, 2);
+      watch.close();
+    },
+  ));
 
-  constructor(path: string, answer: (connection: number, member: string) => boolean) {
-    this.#listener = Deno.listen({ transport: "unix", path });
-    void this.#accept(answer);
-  }
-
-  close(): void {
-    this.#listener.close();
-    for (const socket of this.connections) end(socket);
-  }
-
-  async #accept(answer: (connection: number, member: string) => boolean): Promise<void> {
-    try {
-      for await (const socket of this.#listener) {
-        this.connections.push(socket);
-        const number = this.connections.length;
-        void serve(socket, (member) => answer(number, member)).catch(() => {}).finally(() => end(socket));
-      }
-    } catch {
-      // Closed.
-    }
-  }
+for (const member of ["Hello", "AddMatch"]) {
+  Deno.test(`watchService: closing ends a connection whose ${member} is not answered`, async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = (call: { member: string }) => {
+      if (call.member !== member) return EMPTY;
+      asked.resolve();
+      return "silence";
+    };
+    await withPatience(() =>
+      withFakeBus(answer, async (bus) => {
+        const watch = watchService("org.example.Service", ["type='signal'"], () => {});
+        await asked.promise;
+        watch.close();
+        for (let look = 0; look < 200 && bus.ended === 0; look++) await pause();
+        assert.equal(bus.ended, 1);
+      })
+    );
+  });
 }
 
-async function serve(socket: Deno.Conn, answer: (member: string) => boolean): Promise<void> {
-  const buffer = new Uint8Array(4096);
-  let said = "";
-  while (!said.includes("AUTH")) said += text(buffer, await socket.read(buffer));
-  await socket.write(new TextEncoder().encode("OK 0123456789abcdef\r\n"));
-  let bytes = new Uint8Array();
-  for (let isBegun = false;;) {
-    const count = await socket.read(buffer);
-    if (count === null) return;
-    bytes = Uint8Array.of(...bytes, ...buffer.subarray(0, count));
-    if (!isBegun) {
-      const at = text(bytes, bytes.length).indexOf("BEGIN\r\n");
-      if (at < 0) continue;
-      isBegun = true;
-      bytes = bytes.slice(at + 7);
-    }
-    while (bytes.length >= FIXED_LENGTH) {
-      const length = messageLength(bytes);
-      assert(length.ok);
-      if (bytes.length < length.value) break;
-      const call = decodeMessage(bytes.slice(0, length.value));
-      bytes = bytes.slice(length.value);
-      assert(call.ok && call.value.type === "call");
-      const { serial, member } = call.value;
-      if (!answer(member)) return;
-      const body = member === "Hello" ? { signature: "s", body: [":1.1"] } : { signature: "", body: [] };
-      await socket.write(encodeMessage({ type: "return", serial: 1, replySerial: serial, ...body }));
-    }
-  }
-}
-
-function text(bytes: Uint8Array, length: number | null): string {
-  return new TextDecoder().decode(bytes.subarray(0, length ?? 0));
-}
-
-function end(socket: Deno.Conn): void {
-  try {
-    socket.close();
-  } catch {
-    // Closed already.
-  }
-}
-
-Deno.test("watchService: a bus that ends while it is asked for signals is tried again once, not twice", async () => {
+Deno.test("watchService: closing ends a connection that is not let in", async () => {
   const folder = await Deno.makeTempDir({ prefix: "fz-bus-" });
   const former = Deno.env.get("DBUS_SYSTEM_BUS_ADDRESS");
   Deno.env.set("DBUS_SYSTEM_BUS_ADDRESS", `unix:path=${folder}/socket`);
-  const bus = new FakeBus(
-    `${folder}/socket`,
-    (connection, member) => connection > 1 || member !== "AddMatch",
-  );
-  const told = Promise.withResolvers<void>();
-  const watch = watchService("org.example.Service", ["type='signal'"], told.resolve);
-  try {
-    await told.promise;
-    // Longer than the pause after the second failure, which never was.
-    await new Promise((resolve) => setTimeout(resolve, 2500));
-    assert.equal(bus.connections.length, 2);
-  } finally {
+  using listener = Deno.listen({ transport: "unix", path: `${folder}/socket` });
+  await withPatience(async () => {
+    const watch = watchService("org.example.Service", [], () => {});
+    using socket = await listener.accept();
+    const buffer = new Uint8Array(64);
+    await socket.read(buffer);
     watch.close();
-    bus.close();
-    if (former === undefined) Deno.env.delete("DBUS_SYSTEM_BUS_ADDRESS");
-    else Deno.env.set("DBUS_SYSTEM_BUS_ADDRESS", former);
-    await Deno.remove(folder, { recursive: true });
-  }
+    let isEnded = false;
+    const ending = socket.read(buffer).then((count) => isEnded = count === null);
+    for (let look = 0; look < 200 && !isEnded; look++) await pause();
+    assert.equal(isEnded, true);
+    await ending;
+  });
+  if (former === undefined) Deno.env.delete("DBUS_SYSTEM_BUS_ADDRESS");
+  else Deno.env.set("DBUS_SYSTEM_BUS_ADDRESS", former);
+  await Deno.remove(folder, { recursive: true });
 });
+
+/** Runs `body` while all waits of seconds are endless: what ends is not ended by them. */
+async function withPatience(body: () => Promise<void>): Promise<void> {
+  const { setTimeout } = globalThis;
+  const patient = (work: () => void, ms = 0) => setTimeout(work, ms >= 5000 ? 600_000 : ms);
+  globalThis.setTimeout = patient as typeof setTimeout;
+  try {
+    await body();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 50));
+}

@@ -72,16 +72,24 @@ export class Bus {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Connects to the first of `paths` that lets us in, and says hello. An answer may take `timeoutMs`. */
+  /**
+   * Connects to the first of `paths` that lets us in, and says hello. An answer may take `timeoutMs`. `signal` ends all
+   * of that at once.
+   */
   static async open(
     paths: readonly string[] = systemBusPaths(),
     timeoutMs = DEFAULT_TIMEOUT_MS,
+    signal?: AbortSignal,
   ): Promise<Result<Bus, BusError>> {
-    const socket = await openSocket(paths);
+    const socket = await openSocket(paths, signal);
     if (!socket.ok) return err({ name: Disconnected, message: socket.reason });
     const bus = new Bus(socket.value, timeoutMs);
     bus.#read();
+    const stop = () => bus.close();
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
     const hello = await bus.call({ ...BUS, interface: BUS.destination, member: "Hello" });
+    signal?.removeEventListener("abort", stop);
     if (hello.ok && typeof hello.value[0] === "string") {
       bus.#uniqueName = hello.value[0];
       return ok(bus);

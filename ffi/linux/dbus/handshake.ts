@@ -24,11 +24,18 @@ export function systemBusPaths(address = Deno.env.get("DBUS_SYSTEM_BUS_ADDRESS")
   });
 }
 
-/** Returns a connection to the first of `paths` that takes us, past authentication; or why there is none. */
-export async function openSocket(paths: readonly string[]): Promise<Result<Deno.UnixConn>> {
+/**
+ * Returns a connection to the first of `paths` that takes us, past authentication; or why there is none. `signal` ends
+ * it at once.
+ */
+export async function openSocket(
+  paths: readonly string[],
+  signal?: AbortSignal,
+): Promise<Result<Deno.UnixConn>> {
   let reason = "there is no system bus";
   // "/var/run" leads to "/run": a bus that says nothing is waited for once.
   for (const path of new Set(paths.map(realPath))) {
+    if (signal?.aborted) break;
     let socket: Deno.UnixConn;
     try {
       socket = await Deno.connect({ transport: "unix", path });
@@ -36,7 +43,7 @@ export async function openSocket(paths: readonly string[]): Promise<Result<Deno.
       if (!(error instanceof Deno.errors.NotFound)) reason = `cannot connect to the system bus: ${error}`;
       continue;
     }
-    const failure = await authenticate(socket);
+    const failure = await authenticate(socket, signal);
     if (failure === undefined) return ok(socket);
     reason = failure;
   }
@@ -47,8 +54,11 @@ export async function openSocket(paths: readonly string[]): Promise<Result<Deno.
  * Says who we are by the credentials of the socket: a user id in words would be wrong in a container that has other
  * ones than the bus. Closes `socket` and returns why, if that fails.
  */
-async function authenticate(socket: Deno.UnixConn): Promise<string | undefined> {
-  const timer = setTimeout(() => closeQuietly(socket), HANDSHAKE_MS);
+async function authenticate(socket: Deno.UnixConn, signal?: AbortSignal): Promise<string | undefined> {
+  const stop = () => closeQuietly(socket);
+  const timer = setTimeout(stop, HANDSHAKE_MS);
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
   try {
     await send(socket, "\0AUTH EXTERNAL\r\n");
     let line = await readLine(socket);
@@ -61,9 +71,10 @@ async function authenticate(socket: Deno.UnixConn): Promise<string | undefined> 
       return undefined;
     }
   } catch {
-    // Closed by the bus or by the timer.
+    // Closed by the bus, by the timer or by the signal.
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
   }
   closeQuietly(socket);
   return "the system bus does not let this user in";

@@ -22,6 +22,7 @@ export function watchService(
   ];
   let bus: Bus | undefined;
   let isClosed = false;
+  const closing = new AbortController();
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let retry: ReturnType<typeof setTimeout> | undefined;
@@ -40,7 +41,7 @@ export function watchService(
     Deno.unrefTimer(retry);
   };
   const connect = async () => {
-    const opened = await Bus.open();
+    const opened = await Bus.open(undefined, undefined, closing.signal);
     if (!opened.ok) return tryAgain();
     if (isClosed) return opened.value.close();
     bus = opened.value;
@@ -60,6 +61,7 @@ export function watchService(
   return {
     close: () => {
       isClosed = true;
+      closing.abort();
       clearTimeout(timer);
       clearTimeout(retry);
       bus?.close();
