@@ -49,6 +49,8 @@ export function makeTunDevice(): boolean {
 
 function tunState(canMake: boolean): PrivilegeFacts["tun"] {
   try {
+    const { isCharDevice, rdev } = Deno.statSync(TUN_DEVICE_PATH);
+    if (isCharDevice !== true || BigInt(rdev ?? 0) !== TUN_DEVICE_NUMBER) return "another";
     Deno.openSync(TUN_DEVICE_PATH, { read: true, write: true }).close();
     return "usable";
   } catch (error) {

@@ -15,7 +15,8 @@ export interface PrivilegeFacts {
   /** Whether root could give it to this process: it is in the bounding set. */
   readonly isGrantable: boolean;
   /** Whether /dev/net/tun can be opened, or made where it is missing. */
-  readonly tun: "usable" | "missing" | "denied" | undefined;
+  /** "another": what is there is not the TUN device. */
+  readonly tun: "usable" | "missing" | "denied" | "another" | undefined;
   /** Who decides what this process may. */
   readonly surroundings: Surroundings;
 }
@@ -107,6 +108,21 @@ function tun(facts: PrivilegeFacts): Missing | undefined {
           : {
             detail: "The kernel's module is not loaded, or the container was not given the device.",
             fix: "modprobe tun; in Docker: --device /dev/net/tun",
+          }),
+      };
+    case "another":
+      return {
+        ...common,
+        code: "tun",
+        state: "/dev/net/tun is not the TUN device",
+        ...(facts.surroundings === "container"
+          ? {
+            detail: `The container was given something else in its place; see ${CONTAINERS}.`,
+            fix: CONTAINER_FIX,
+          }
+          : {
+            detail: "Something else is in its place: a file, another device, or a mount.",
+            fix: "umount /dev/net/tun, or remove it, then modprobe tun",
           }),
       };
     case "denied":

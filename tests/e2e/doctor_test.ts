@@ -46,6 +46,19 @@ Deno.test(
       assert.equal(code, 7);
       assert.match(the(findings, "tun").fix ?? "", /modprobe tun/);
     });
+    await check("/dev/net/tun is another device: 7", async () => {
+      const replace = 'mount --bind /dev/null /dev/net/tun && exec "$@"';
+      const { code, findings } = await doctor(network, [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        replace,
+        "replace",
+      ]);
+      assert.equal(code, 7);
+      assert.match(the(findings, "tun").message, /is not the TUN device/);
+    });
     await check("the capability is missing: 6", async () => {
       const { code, findings } = await doctor(network, ["setpriv", "--bounding-set", "-net_admin"]);
       assert.equal(code, 6);

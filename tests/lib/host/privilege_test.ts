@@ -37,6 +37,8 @@ Deno.test("privilegeFault: names what is missing and the command that grants it"
     ],
     [{ tun: "missing" }, "tun", /\/dev\/net\/tun is missing$/, /modprobe tun/],
     [{ tun: "missing", surroundings: "container" }, "tun", /is missing$/, /--device \/dev\/net\/tun/],
+    [{ tun: "another" }, "tun", /\/dev\/net\/tun is not the TUN device$/, /umount/],
+    [{ tun: "another", surroundings: "container" }, "tun", /is not the TUN device$/, /--device/],
     [{ tun: "denied" }, "privilege", /may not be opened$/, /sudo chmod 666/],
     [{ tun: "denied", uid: 0 }, "privilege", /may not be opened$/, /DeviceAllow/],
     [{ tun: "denied", surroundings: "unit" }, "privilege", /may not be opened$/, /DeviceAllow/],
