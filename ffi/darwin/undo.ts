@@ -30,7 +30,6 @@ export async function undoChange(
     case "resolvconf":
     case "network-manager":
     case "resolved":
-    case "sysctl":
     case "nrpt":
       log.warn("a change of another operating system is in the journal", { type: change.type });
       return false;

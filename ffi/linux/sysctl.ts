@@ -3,40 +3,12 @@
  * after a killed process (sysctl(8), Documentation/networking/ip-sysctl.rst).
  */
 
-import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
-import type { Change } from "../../lib/host/journal.ts";
 
 /** A setting: its path below /proc/sys and the value it shall have. */
 export interface Setting {
   readonly path: string;
   readonly value: string;
-}
-
-/**
- * Puts back a setting that a killed session noted; returns whether it was as the session had left it. Throws a Fault
- * ("privilege") if it cannot be written. `root` is for tests.
- */
-export function undoSysctl(
-  { path, former, ours }: Extract<Change, { type: "sysctl" }>,
-  root = "/proc/sys",
-): boolean {
-  let value: string;
-  try {
-    value = Deno.readTextFileSync(`${root}/${path}`).trim();
-  } catch {
-    return false;
-  }
-  if (value !== ours) return false;
-  try {
-    Deno.writeTextFileSync(`${root}/${path}`, former, { create: false });
-  } catch (cause) {
-    throw new Fault("privilege", `Cannot put the kernel setting "${path}" back`, {
-      cause,
-      next: "Run the command with sudo.",
-    });
-  }
-  return true;
 }
 
 export class Sysctls {

@@ -6,7 +6,6 @@ import { undoResolvconf } from "./dns_resolvconf.ts";
 import { undoNetworkManager } from "./dns_network_manager.ts";
 import { undoResolved } from "./dns_resolved.ts";
 import { createHostNetwork } from "./host_network.ts";
-import { undoSysctl } from "./sysctl.ts";
 import { undoFile } from "./undo_file.ts";
 
 /** See `Platform.undoChange`. */
@@ -21,8 +20,6 @@ export async function undoChange(change: Change, log: Log): Promise<boolean> {
       return undoFile(change);
     case "resolvconf":
       return await undoResolvconf(change.record);
-    case "sysctl":
-      return undoSysctl(change);
     case "resolved":
       return await undoResolved(change);
     case "network-manager":

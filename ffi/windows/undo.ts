@@ -26,7 +26,6 @@ export function undoChange(change: Change, log: Log, kernel: NetworkKernel, dns:
     case "resolvconf":
     case "network-manager":
     case "resolved":
-    case "sysctl":
     case "scutil":
       log.warn("a change of another operating system is in the journal", { type: change.type });
       return false;

@@ -35,14 +35,6 @@ export type Change =
   | { readonly id: "network-manager"; readonly type: "network-manager"; readonly device: string }
   /** systemd-resolved was told about a device. Its settings end with the device. */
   | { readonly id: "resolved"; readonly type: "resolved"; readonly device: string }
-  /** A setting of the kernel below /proc/sys, or of sysctl(3). */
-  | {
-    readonly id: `sysctl:${string}`;
-    readonly type: "sysctl";
-    readonly path: string;
-    readonly former: string;
-    readonly ours: string;
-  }
   /** A key of macOS's dynamic store. */
   | { readonly id: `scutil:${string}`; readonly type: "scutil"; readonly key: string }
   /** Windows' name resolution policy, and the resolvers of our adapter. */
@@ -91,7 +83,6 @@ export function isLasting({ type }: Change): boolean {
     case "network":
     case "resolved":
     case "network-manager":
-    case "sysctl":
     case "scutil":
     case "route":
       return false;
@@ -109,7 +100,6 @@ export function isFoundUnnoted({ type }: Change): boolean {
     case "file":
     case "resolvconf":
     case "nrpt":
-    case "sysctl":
     case "scutil":
       return false;
   }
@@ -136,8 +126,6 @@ export function describeChange(change: Change): string {
       return `NetworkManager's settings of ${change.device}`;
     case "resolved":
       return `systemd-resolved's settings of ${change.device}`;
-    case "sysctl":
-      return `the kernel setting ${change.path}`;
     case "scutil":
       return `the key ${change.key} of the dynamic store`;
     case "nrpt":
@@ -155,8 +143,6 @@ const path = v.pipe(
   v.regex(/^(\/|[A-Za-z]:)/),
   v.check((value) => !/(^|[/\\])\.\.($|[/\\])/.test(value)),
 );
-/** Of the network's settings: a session has nothing to do with others, which may be programs that root runs. */
-const relativePath = v.pipe(text, v.regex(/^net\/[\w.:@/-]+$/), v.check((value) => !value.includes("..")));
 /** For tools, which must not take it for an option. */
 const word = v.pipe(text, v.regex(/^[\w][\w.:@%-]*$/));
 
@@ -185,13 +171,6 @@ const Changes = v.variant("type", [
   }),
   v.object({ id: v.literal("network-manager"), type: v.literal("network-manager"), device: text }),
   v.object({ id: v.literal("resolved"), type: v.literal("resolved"), device: text }),
-  v.object({
-    id: v.custom<`sysctl:${string}`>((value) => isOf("sysctl", value)),
-    type: v.literal("sysctl"),
-    path: relativePath,
-    former: text,
-    ours: text,
-  }),
   v.object({
     id: v.custom<`scutil:${string}`>((value) => isOf("scutil", value)),
     type: v.literal("scutil"),

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { guardChange } from "../../ffi/linux/guardian.ts";
 import { MARKER } from "../../ffi/linux/resolv_conf.ts";
-import { undoSysctl } from "../../ffi/linux/sysctl.ts";
 import { undoChange } from "../../ffi/linux/undo.ts";
 import { toBase64 } from "../../lib/base/bytes.ts";
 import { silentLog } from "../../lib/base/log.ts";
@@ -121,18 +120,6 @@ Deno.test("guardChange: has nothing to do for what breaks nothing", () => {
     ] as const
   ) assert.equal(guardChange(change, "/nowhere", silentLog), undefined);
 });
-
-Deno.test("undoSysctl: puts back what is as we left it, and nothing else", () =>
-  inFolder((root) => {
-    const change = { id: "sysctl:a/b", type: "sysctl", path: "a/b", former: "1", ours: "2" } as const;
-    assert.equal(undoSysctl(change, root), false);
-    Deno.mkdirSync(`${root}/a`);
-    Deno.writeTextFileSync(`${root}/a/b`, "0\n");
-    assert.equal(undoSysctl(change, root), false);
-    Deno.writeTextFileSync(`${root}/a/b`, "2\n");
-    assert.equal(undoSysctl(change, root), true);
-    assert.equal(Deno.readTextFileSync(`${root}/a/b`), "1");
-  }));
 
 function fileChange(
   path: string,

@@ -36,11 +36,11 @@ Deno.test({
     const state = await Deno.makeTempDir();
     try {
       const change: Change = {
-        id: "sysctl:net/ipv4/ip_forward",
-        type: "sysctl",
-        path: "net/ipv4/ip_forward",
-        former: "1",
-        ours: "0",
+        id: "file:/etc/x",
+        type: "file",
+        path: "/etc/x",
+        original: undefined,
+        isInPlace: false,
       };
       const journal = encodeJournal([{ boot: "", namespace: "", change }]);
       const names = ["journal.json", "journal.json.newer", "journal.json.new", "client-id.json"];
