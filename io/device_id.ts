@@ -9,6 +9,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
 import { Fault } from "../lib/base/fault.ts";
 import { pathsOf } from "../lib/control/paths.ts";
+import { serviceOwner } from "./draft.ts";
 import { pathContext } from "./path_context.ts";
 
 /** Whose identity is wanted, and where it is kept. */
@@ -139,16 +140,6 @@ async function writeIdFile(path: string, id: string): Promise<void> {
       },
     );
   }
-}
-
-/**
- * Root may be asked for the id first: where the folder above is the service's own user's, he must be able to read it.
- * Returns him; undefined where it is root's own affair.
- */
-function serviceOwner(folder: string): { readonly uid: number; readonly gid: number } | undefined {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return undefined;
-  const { uid, gid } = fs.lstatSync(folder.slice(0, folder.lastIndexOf("/")) || "/");
-  return uid === 0 ? undefined : { uid, gid };
 }
 
 // The forms that upstream's UUID parser takes: hyphens or none, braces, URN.

@@ -4,10 +4,11 @@
  * where it cannot be read, nothing was switched.
  */
 
+import fs from "node:fs";
 import * as v from "valibot";
 import { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
-import { writeDraft } from "../draft.ts";
+import { type Owner, serviceOwner, writeDraft } from "../draft.ts";
 
 /** What was switched. */
 export interface Wishes {
@@ -67,10 +68,10 @@ export function readWishes(path: string, log: Log): Wishes {
 /** Makes the file at `path` say `wishes`, all of it or nothing. A failure is logged: the wishes hold until the end. */
 export function writeWishes(path: string, wishes: Wishes, log: Log): void {
   const { internet, disabledResources, excluded, lan } = wishes;
-  const temporary = `${path}.${Deno.pid}.new`;
   const kept = disabledResources.slice(0, MAX_RESOURCES);
   try {
-    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
     const text = JSON.stringify({
       schema: 1,
       ...(internet === undefined ? {} : { internet }),
@@ -78,11 +79,34 @@ export function writeWishes(path: string, wishes: Wishes, log: Log): void {
       ...(lan === undefined ? {} : { lan }),
       disabledResources: kept,
     });
-    writeDraft(temporary, `${text}\n`, 0o600);
+    const owner = serviceOwner(folder);
+    if (owner === undefined) replace(path, `${text}\n`);
+    else replaceFor(owner, folder, path.slice(folder.length + 1), `${text}\n`);
+  } catch (error) {
+    log.warn("cannot keep what was switched for the next start", { path, error });
+  }
+}
+
+function replace(path: string, text: string, owner?: Owner): void {
+  const temporary = `${path}.${Deno.pid}.new`;
+  try {
+    writeDraft(temporary, text, 0o600, owner);
     Deno.renameSync(temporary, path);
   } catch (error) {
     removeQuietly(temporary);
-    log.warn("cannot keep what was switched for the next start", { path, error });
+    throw error;
+  }
+}
+
+/** Replaces the file `name` in a folder of `owner`, who may put a link in the folder's place at any time. */
+function replaceFor(owner: Owner, folder: string, name: string, text: string): void {
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+  const held = fs.openSync(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    fs.fchownSync(held, owner.uid, owner.gid);
+    replace(`/proc/self/fd/${held}/${name}`, text, owner);
+  } finally {
+    fs.closeSync(held);
   }
 }
 

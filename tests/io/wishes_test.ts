@@ -54,6 +54,34 @@ Deno.test("readWishes goes on as if nothing was switched where the file is torn,
   });
 });
 
+Deno.test({
+  name: "writeWishes: what root keeps in the service's folder is its user's, and goes through no link of his",
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+  fn: () =>
+    inFolder((folder) => {
+      const wishes = { internet: true, disabledResources: [] };
+      const state = `${folder}/state`;
+      const path = wishesFile(state, "work");
+      Deno.mkdirSync(state);
+      Deno.chownSync(state, 1234, 1235);
+      writeWishes(path, wishes, silentLog);
+      for (const each of [`${state}/profiles`, path]) {
+        const { uid, gid } = Deno.lstatSync(each);
+        assert.deepEqual([uid, gid], [1234, 1235], each);
+      }
+      assert.equal(Deno.lstatSync(path).mode! & 0o777, 0o600);
+      assert.deepEqual(readWishes(path, silentLog), wishes);
+      Deno.mkdirSync(`${folder}/roots`);
+      Deno.removeSync(`${state}/profiles`, { recursive: true });
+      Deno.symlinkSync(`${folder}/roots`, `${state}/profiles`);
+      const log = warnings();
+      writeWishes(path, wishes, log);
+      assert.equal(log.count, 1);
+      assert.deepEqual([...Deno.readDirSync(`${folder}/roots`)], []);
+      assert.equal(Deno.statSync(`${folder}/roots`).uid, 0);
+    }),
+});
+
 Deno.test("writeWishes warns where it cannot write, and the session goes on", () => {
   const log = warnings();
   writeWishes("/dev/null/profiles/work.json", { internet: true, disabledResources: [] }, log);
