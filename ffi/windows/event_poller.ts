@@ -25,7 +25,7 @@ export interface WaitKernel {
   place(index: number, handle: number): void;
   /**
    * Waits for any of `count` places from `first` on; returns the first one that was set, counted from `first`, or
-   * anything beyond when none was within `timeoutMs` (undefined = no limit).
+   * anything beyond when none was within `timeoutMs` (undefined = no limit), `WAIT_FAILED` where it cannot wait.
    */
   wait(first: number, count: number, timeoutMs: number | undefined): number;
   /** Does the same on another thread. */
@@ -33,6 +33,9 @@ export interface WaitKernel {
   /** Gives the places back. */
   end(): void;
 }
+
+/** What `WaitKernel.wait` returns where the system cannot wait at all (WaitForMultipleObjects, "Return value"). */
+export const WAIT_FAILED = 0xffff_ffff;
 
 /** MAXIMUM_WAIT_OBJECTS, ours among them. */
 export const MAX_EVENTS = 64;
@@ -92,18 +95,21 @@ export class EventPoller implements Poller {
     this.#ready.length = 0;
     this.#isWaiting = true;
     const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
-    for (let rest = timeoutMs; this.#isOpen;) {
-      const places = this.#arrange();
-      this.#pending = this.#kernel.waitElsewhere(places, this.#hasReady() ? 0 : rest);
-      const found = await this.#pending;
-      this.#pending = undefined;
-      this.#collect(found, places);
-      if (this.#ready.length > 0 || this.#isWoken || found !== OWN_EVENT) break;
-      // Sources came or went: it goes on with those that there are.
-      if (deadline !== undefined) rest = Math.max(0, deadline - performance.now());
+    try {
+      for (let rest = timeoutMs; this.#isOpen;) {
+        const places = this.#arrange();
+        this.#pending = this.#kernel.waitElsewhere(places, this.#hasReady() ? 0 : rest);
+        const found = await this.#pending;
+        this.#pending = undefined;
+        this.#collect(found, places);
+        if (this.#ready.length > 0 || this.#isWoken || found !== OWN_EVENT) break;
+        // Sources came or went: it goes on with those that there are.
+        if (deadline !== undefined) rest = Math.max(0, deadline - performance.now());
+      }
+    } finally {
+      this.#isWaiting = false;
+      this.#isWoken = false;
     }
-    this.#isWaiting = false;
-    this.#isWoken = false;
     return this.#ready;
   }
 
@@ -158,6 +164,8 @@ export class EventPoller implements Poller {
 
   /** A wait tells of the first event only: those behind it are asked for one by one. */
   #collect(found: number, places: number): void {
+    // Taken for an empty wait, it would be tried again at once, for ever.
+    if (found === WAIT_FAILED) throw new Fault("unexpected", "Cannot wait for events: Windows refuses it");
     for (let at = found; at < places;) {
       const source = at === OWN_EVENT ? undefined : this.#order[at - 1];
       if (source !== undefined) source.isReady = true;

@@ -2,7 +2,12 @@
 
 import assert from "node:assert/strict";
 import { Fault } from "../../lib/base/fault.ts";
-import { EventPoller, type EventSource, type WaitKernel } from "../../ffi/windows/event_poller.ts";
+import {
+  EventPoller,
+  type EventSource,
+  WAIT_FAILED,
+  type WaitKernel,
+} from "../../ffi/windows/event_poller.ts";
 
 const TIMEOUT = 0x102;
 
@@ -15,6 +20,7 @@ class ModelWait implements WaitKernel {
   #next = 100;
   #waiting: { handles: number[]; done: (index: number) => void } | undefined;
   isEnded = false;
+  isBroken = false;
 
   createEvent(): number {
     const handle = this.#next++;
@@ -71,6 +77,7 @@ class ModelWait implements WaitKernel {
   }
 
   #take(handles: readonly number[]): number {
+    if (this.isBroken) return WAIT_FAILED;
     const index = handles.findIndex((handle) => this.set.has(this.events.get(handle)!));
     if (index < 0) return TIMEOUT;
     this.set.delete(this.events.get(handles[index]!)!);
@@ -209,6 +216,20 @@ Deno.test("EventPoller.wake: ends a pending wait, or the next one; close ends it
   assert.deepEqual(await poller.wait(undefined), []);
   assert.deepEqual(poller.poll(0), []);
   await poller.close();
+});
+
+Deno.test("EventPoller: a system that cannot wait is a failure, not an empty wait without end", async () => {
+  const { kernel, poller, boxes: [box] } = open(1);
+  const isFault = (error: unknown) => error instanceof Fault && /Cannot wait/.test(error.message);
+  kernel.isBroken = true;
+  await assert.rejects(poller.wait(undefined), isFault);
+  assert.throws(() => poller.poll(1), isFault);
+  kernel.isBroken = false;
+  box!.put();
+  assert.deepEqual(await poller.wait(undefined), [box]);
+  kernel.isBroken = true;
+  await poller.close();
+  assert.equal(kernel.isEnded, true);
 });
 
 Deno.test("EventPoller.add: has a bound, which is Windows'", async () => {
