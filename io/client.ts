@@ -119,19 +119,21 @@ export async function startClient(
     ...{ mtu: config.mtu, excluded: config.excluded, lan: config.lan },
     log: log.part("host"),
   });
-  try {
-    return new RunningClient(config, log, host, { ...environment, platform, crypto, id });
-  } catch (error) {
-    await host.undo();
-    host.tun.close();
-    throw error;
-  }
+  await using opened = new AsyncDisposableStack();
+  opened.defer(() => host.tun.close());
+  opened.defer(() => host.undo());
+  const client = new RunningClient(config, log, host, { ...environment, platform, crypto, id, opened });
+  // From here on they are the client's to close.
+  opened.move();
+  return client;
 }
 
 interface Parts extends ClientEnvironment {
   readonly platform: Platform;
   readonly crypto: CryptoProvider;
   readonly id: string;
+  /** Closes what the constructor opened, where it fails. */
+  readonly opened: AsyncDisposableStack;
 }
 
 class RunningClient implements Client {
@@ -164,6 +166,7 @@ class RunningClient implements Client {
     const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
     this.#emit = events.emit;
     this.#closeEvents = () => events.close();
+    parts.opened.defer(this.#closeEvents);
     this.#session = new ClientSession({
       keyPair: this.#keyPair,
       crypto: parts.crypto,
@@ -175,6 +178,7 @@ class RunningClient implements Client {
       systemResolvers: this.#host.resolvers,
     });
     this.#poller = parts.platform.createPoller();
+    parts.opened.defer(() => this.#poller.close());
     this.#loop = new Loop({
       machine: this.#session,
       poller: this.#poller,
@@ -194,6 +198,7 @@ class RunningClient implements Client {
       log,
     });
     this.#sockets.open();
+    parts.opened.defer(() => this.#sockets.close());
     this.questions = new Questions(this.#session, () => this.#loop.poke());
     this.#upstream = new ClientUpstream({ platform: parts.platform, host, loop: this.#loop, mark: MARK });
     this.#portal = new ClientPortal({
