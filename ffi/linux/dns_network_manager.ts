@@ -24,6 +24,7 @@ import {
   withDns,
   withoutDns,
 } from "./network_manager_settings.ts";
+import { readSmallText } from "./small_file.ts";
 
 const SERVICE = "org.freedesktop.NetworkManager";
 const MANAGER = {
@@ -198,8 +199,7 @@ export class NetworkManagerDns implements SystemDns {
   async #isWritten(bus: Bus): Promise<boolean> {
     const mode = await getProperty(bus, DNS_MANAGER, "Mode");
     if (mode.ok && mode.value !== "default") return true;
-    const text = await Deno.readTextFile(this.#resolvConf).catch(() => "");
-    const first = /^nameserver[ \t]+(\S+)/m.exec(text)?.[1];
+    const first = /^nameserver[ \t]+(\S+)/m.exec(textOf(this.#resolvConf))?.[1];
     return this.#sentinels.some((address) => String(address) === first);
   }
 }
@@ -282,6 +282,14 @@ function addressesOf(device: string): { address: IpAddress; prefix: number }[] {
   const index = network.link(device)?.index;
   return network.addresses().filter((one) => one.index === index)
     .map(({ address, prefix }) => ({ address, prefix }));
+}
+
+function textOf(path: string): string {
+  try {
+    return readSmallText(path);
+  } catch {
+    return "";
+  }
 }
 
 function sleep(): Promise<void> {

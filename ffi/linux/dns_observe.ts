@@ -8,6 +8,7 @@ import { getProperty, withBus } from "./dbus/properties.ts";
 import { folderOf, isMounted } from "./file_change.ts";
 import { hasMarker } from "./resolv_conf.ts";
 import { findResolvconf } from "./resolvconf_tool.ts";
+import { MAX_FILE_BYTES, readFileStart, readSmallFile, UnfitFile } from "./small_file.ts";
 import { isWritable } from "./writable.ts";
 
 /** Returns what was seen. `resolvConfPath` is for tests. Never throws. */
@@ -44,6 +45,7 @@ function observeFile(path: string): DnsObservation["resolvConf"] {
     exists: real !== undefined,
     target: link === undefined ? undefined : real ?? resolve(link, folderOf(path)),
     text: readStart(shown),
+    flaw: flawOf(path),
     isMount: isMounted(path),
     isWritable: isWritable(path),
     isDirectoryWritable: isWritable(folderOf(path)),
@@ -111,12 +113,16 @@ function isContainer(): boolean {
 }
 
 function readStart(path: string): string {
-  const buffer = new Uint8Array(MAX_TEXT);
-  const length = quietly(() => {
-    using file = Deno.openSync(path);
-    return file.readSync(buffer);
-  });
-  return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+  return new TextDecoder().decode(quietly(() => readFileStart(path, MAX_FILE_BYTES)));
+}
+
+function flawOf(path: string): string | undefined {
+  try {
+    readSmallFile(path);
+    return undefined;
+  } catch (error) {
+    return error instanceof UnfitFile ? error.message : undefined;
+  }
 }
 
 function linkTarget(path: string): string | undefined {
@@ -141,7 +147,6 @@ function quietly<T>(work: () => T): T | undefined {
   }
 }
 
-const MAX_TEXT = 65_536;
 const RESOLVED = "org.freedesktop.resolve1";
 const NETWORK_MANAGER = "org.freedesktop.NetworkManager";
 const PEER = "org.freedesktop.DBus.Peer";

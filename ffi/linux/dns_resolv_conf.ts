@@ -26,6 +26,7 @@ import {
 import { hadNoOriginal, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 import { withScopes } from "./scope.ts";
 import { undoFile } from "./undo_file.ts";
+import { assertSmall, UnfitFile } from "./small_file.ts";
 import { isImmutable, isWritable } from "./writable.ts";
 
 /** "disabled" reads the machine's resolvers, and changes nothing but leftovers of a killed process. */
@@ -50,6 +51,7 @@ export class ResolvConfDns implements SystemDns {
   // deno-lint-ignore require-await
   async check(): Promise<void> {
     if (this.control === "disabled") return;
+    this.#attempt("use", () => read(this.#path));
     const { isSymlink, exists } = look(this.#path);
     const canReplace = isWritable(folderOf(this.#path));
     // Whoever may write the folder may not replace it either.
@@ -87,6 +89,7 @@ export class ResolvConfDns implements SystemDns {
         kept = hadNoOriginal(live) ? "none" : look(this.#backup).exists ? this.#backup : undefined;
       } else kept = this.#keep(change);
       const text = renderResolvConf({ original, sentinels, searchDomain, kept });
+      assertSmall(text);
       if (text !== live) write(this.#path, text, change?.isInPlace ?? isPlain(this.#path));
       this.#written = text;
     });
@@ -107,7 +110,7 @@ export class ResolvConfDns implements SystemDns {
   async undo(): Promise<boolean> {
     return this.#attempt("restore", () => {
       this.#written = undefined;
-      const live = read(this.#path);
+      const live = liveText(this.#path);
       const change = this.#changeOf(live);
       if (change === undefined && hasMarker(live)) {
         throw new Fault("dns", `Cannot restore ${this.#path}: the backup ${this.#backup} is gone`, {
@@ -190,11 +193,26 @@ export class ResolvConfDns implements SystemDns {
       const next = "Run as root, or leave DNS alone with --dns-control disabled.";
       return new Fault("privilege", message, { cause, next });
     }
+    if (cause instanceof UnfitFile) {
+      const next =
+        `Put a text file there (see "ls -lL ${this.#path}"), or leave DNS alone with --dns-control disabled.`;
+      return new Fault("dns", message, { cause, next });
+    }
     // What root may not write is immutable, or mounted read-only.
     const next =
       `Make it writable (see "lsattr ${this.#path}" and "findmnt -T ${this.#path}"), or leave DNS alone ` +
       "with --dns-control disabled.";
     return new Fault("dns", message, { cause, next });
+  }
+}
+
+/** What cannot be ours, and is not to be read, is nothing to be put back over. */
+function liveText(path: string): string {
+  try {
+    return read(path);
+  } catch (error) {
+    if (error instanceof UnfitFile) return "";
+    throw error;
   }
 }
 

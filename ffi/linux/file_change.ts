@@ -2,6 +2,7 @@
 
 import { fromBase64, toBase64 } from "../../lib/base/bytes.ts";
 import type { Change } from "../../lib/host/journal.ts";
+import { readSmallFile, readSmallText } from "./small_file.ts";
 import { isWritable } from "./writable.ts";
 
 /** A file written over, as the journal has it. */
@@ -39,7 +40,7 @@ export function capture(path: string): FileChange {
     return { ...base, original: { type: "link", target: Deno.readLinkSync(path) }, isInPlace: false };
   }
   const { mode, uid, gid } = Deno.statSync(path);
-  const content = toBase64(Deno.readFileSync(path));
+  const content = toBase64(readSmallFile(path));
   return {
     ...base,
     original: { type: "file", content, mode: (mode ?? 0o644) & 0o7777, uid: uid ?? 0, gid: gid ?? 0 },
@@ -136,10 +137,10 @@ export function syncFolderOf(path: string): void {
   });
 }
 
-/** Returns the text of the file at `path`, empty if there is none. */
+/** Returns the text of the file at `path`, empty if there is none. Throws an UnfitFile if it is not to be read. */
 export function read(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readSmallText(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;

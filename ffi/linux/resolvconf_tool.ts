@@ -1,5 +1,7 @@
 /** The two programs named resolvconf(8): Debian's and openresolv. Which one is here, and the records that it holds. */
 
+import { readFileStart, readSmallText, UnfitFile } from "./small_file.ts";
+
 /** Which one; systemd's is only a shape of resolvectl(1). */
 export type ResolvconfKind = "debian" | "openresolv" | "systemd";
 
@@ -17,7 +19,7 @@ export function findResolvconf(path = Deno.env.get("PATH") ?? ""): ResolvconfKin
     try {
       const program = Deno.realPathSync(`${folder}/resolvconf`);
       if (program.endsWith("/resolvectl")) return "systemd";
-      const text = Deno.readTextFileSync(program).slice(0, MAX_PROGRAM);
+      const text = new TextDecoder().decode(readFileStart(program, MAX_PROGRAM));
       if (/openresolv|Roy Marples/.test(text)) return "openresolv";
       if (/Debian resolvconf|part of the resolvconf package/.test(text)) return "debian";
     } catch {
@@ -40,21 +42,31 @@ export function parseRecords(output: string): ResolvconfRecord[] {
 
 /**
  * Returns the records as the files that they are kept in, in no order; undefined where they are kept elsewhere. Costs
- * no process.
+ * no process. `folders` is for tests.
  */
-export function readRecords(): ResolvconfRecord[] | undefined {
-  for (const folder of RECORD_FOLDERS) {
+export function readRecords(folders: readonly string[] = RECORD_FOLDERS): ResolvconfRecord[] | undefined {
+  for (const folder of folders) {
     try {
       const names = [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile).map(({ name }) => name);
-      return names.slice(0, MAX_RECORDS).sort().map((name) => ({
-        name,
-        text: Deno.readTextFileSync(`${folder}/${name}`).trim(),
-      }));
+      return names.slice(0, MAX_RECORDS).sort().flatMap((name) => {
+        const text = recordText(`${folder}/${name}`);
+        return text === undefined ? [] : [{ name, text }];
+      });
     } catch {
       // Not here, or gone while we read.
     }
   }
   return undefined;
+}
+
+/** Undefined where it is no record that anybody would write. */
+function recordText(path: string): string | undefined {
+  try {
+    return readSmallText(path).trim();
+  } catch (error) {
+    if (error instanceof UnfitFile) return undefined;
+    throw error;
+  }
 }
 
 /**

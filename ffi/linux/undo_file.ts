@@ -8,6 +8,7 @@ import { Fault } from "../../lib/base/fault.ts";
 import type { Change } from "../../lib/host/journal.ts";
 import { draftOf, removeDraft, syncFolderOf } from "./file_change.ts";
 import { CRASH_HINT, hasMarker } from "./resolv_conf.ts";
+import { readSmallText, UnfitFile } from "./small_file.ts";
 
 type FileChange = Extract<Change, { type: "file" }>;
 
@@ -55,11 +56,12 @@ function isOurs(live: string, content: Uint8Array | undefined): boolean {
   return live.includes(CRASH_HINT) || /^\n+$/.test(live.slice(original.length));
 }
 
+/** What ours cannot be is somebody else's. */
 function readText(path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return readSmallText(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound || error instanceof UnfitFile) return undefined;
     throw error;
   }
 }

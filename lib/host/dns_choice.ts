@@ -19,6 +19,8 @@ export interface DnsObservation {
     readonly target: string | undefined;
     /** At most the first 64 KiB. */
     readonly text: string;
+    /** Why it cannot be read, and so not be put back: "it is not a regular file". */
+    readonly flaw?: string | undefined;
     /** It is a mount of its own, as container engines make it: it cannot be replaced, only written. */
     readonly isMount: boolean;
     /** This process may write it, and make files beside it. */
@@ -127,7 +129,8 @@ function byResolvconf(
 }
 
 function byFile(seen: DnsObservation, owner: FileOwner | undefined): Verdict {
-  const { exists, target, isMount, isWritable, isDirectoryWritable } = seen.resolvConf;
+  const { exists, target, flaw, isMount, isWritable, isDirectoryWritable } = seen.resolvConf;
+  if (flaw !== undefined) return ["disabled", `/etc/resolv.conf is not to be used: ${flaw}`];
   // A link is replaced itself; where it leads belongs to somebody else.
   const isPossible = isMount
     ? isWritable
