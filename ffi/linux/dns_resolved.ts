@@ -197,7 +197,7 @@ export async function undoResolved({ device }: Extract<Change, { type: "resolved
 }
 
 /** Returns the servers in a property of the type a(iiay): interface, address family, address. */
-export function parseServers(value: DBusValue): { readonly index: number; readonly address: IpAddress }[] {
+function parseServers(value: DBusValue): { readonly index: number; readonly address: IpAddress }[] {
   return rows(value).flatMap(([index, family, bytes]) => {
     const address = toAddress(family, bytes);
     return address === undefined || typeof index !== "number" ? [] : [{ index, address }];

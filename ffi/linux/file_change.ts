@@ -71,7 +71,7 @@ function ownAs(path: string, { mode, uid, gid }: { mode: number; uid: number; gi
 
 /** Writes `text` over the file at `path`, in place or as another file of the same mode and owner. */
 export function write(path: string, text: string, isInPlace: boolean): void {
-  if (isInPlace) return writeInPlace(path, text);
+  if (isInPlace) return writeInPlace(path, new TextEncoder().encode(text));
   const former = quietly(() => Deno.lstatSync(path));
   replace(path, (draft) => {
     writeDraft(draft, new TextEncoder().encode(text), 0o644);
@@ -81,11 +81,10 @@ export function write(path: string, text: string, isInPlace: boolean): void {
 }
 
 /**
- * Keeps the inode. One write puts all of ours there, lines without meaning up to the end of what was longer: who reads
- * meanwhile finds the one file or the other.
+ * Writes `bytes` over the file at `path`, and keeps its inode. One write puts all of them there, lines without meaning up
+ * to the end of what was longer: who reads meanwhile finds the one file or the other.
  */
-function writeInPlace(path: string, text: string): void {
-  const bytes = new TextEncoder().encode(text);
+export function writeInPlace(path: string, bytes: Uint8Array): void {
   using file = Deno.openSync(path, { write: true });
   const padded = new Uint8Array(Math.max(bytes.length, file.statSync().size)).fill(NEWLINE);
   padded.set(bytes);
@@ -101,7 +100,8 @@ function writeDraft(draft: string, bytes: Uint8Array, mode: number): void {
   file.syncSync();
 }
 
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+/** Writes all of `bytes`, in as many pieces as it takes. */
+export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }
 
@@ -116,7 +116,7 @@ export function removeDraft(path: string): void {
 }
 
 /** Makes a new file by `make` and moves it over `path` at once. */
-function replace(path: string, make: (draft: string) => void): void {
+export function replace(path: string, make: (draft: string) => void): void {
   const draft = draftOf(path);
   quietly(() => Deno.removeSync(draft));
   try {

@@ -5,12 +5,9 @@
 
 import { fromBase64 } from "../../lib/base/bytes.ts";
 import { Fault } from "../../lib/base/fault.ts";
-import type { Change } from "../../lib/host/journal.ts";
-import { draftOf, removeDraft, syncFolderOf } from "./file_change.ts";
+import { type FileChange, replace, syncFolderOf, writeAll, writeInPlace } from "./file_change.ts";
 import { CRASH_HINT, hasMarker } from "./resolv_conf.ts";
 import { readSmallText, UnfitFile } from "./small_file.ts";
-
-type FileChange = Extract<Change, { type: "file" }>;
 
 /** Returns whether there was anything of ours. Throws a Fault ("dns", "privilege") if it cannot be put back. */
 export function undoFile({ path, original, isInPlace }: FileChange): boolean {
@@ -64,30 +61,6 @@ function readText(path: string): string | undefined {
     if (error instanceof Deno.errors.NotFound || error instanceof UnfitFile) return undefined;
     throw error;
   }
-}
-
-/** Who reads meanwhile finds ours or the original: lines without meaning go up to the end of what was longer. */
-function writeInPlace(path: string, content: Uint8Array): void {
-  using file = Deno.openSync(path, { write: true });
-  const padded = new Uint8Array(Math.max(content.length, file.statSync().size)).fill(NEWLINE);
-  padded.set(content);
-  writeAll(file, padded);
-  file.truncateSync(content.length);
-  file.syncSync();
-}
-
-const NEWLINE = 0x0a;
-
-function replace(path: string, make: (draft: string) => void): void {
-  const draft = draftOf(path);
-  removeDraft(path);
-  make(draft);
-  Deno.renameSync(draft, path);
-}
-
-function writeAll(file: Deno.FsFile, content: Uint8Array): void {
-  let left = content;
-  while (left.length > 0) left = left.subarray(file.writeSync(left));
 }
 
 /** What is right already is left alone: changing it needs rights that putting the text back does not. */

@@ -74,7 +74,7 @@ export const MAX_CHANGES = 256;
 export const MAX_JOURNAL_BYTES = 2 ** 20;
 
 /** Returns whether `change` outlives its kernel and its network namespace: it is in files. */
-export function isLasting({ type }: Change): boolean {
+function isLasting({ type }: Change): boolean {
   switch (type) {
     case "file":
     case "resolvconf":

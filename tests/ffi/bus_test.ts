@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { BUS, Bus, type BusSignal, NoReply } from "../../ffi/linux/dbus/bus.ts";
 import { systemBusPaths } from "../../ffi/linux/dbus/handshake.ts";
-import { getProperty, hasOwner, ownUser } from "../../ffi/linux/dbus/properties.ts";
+import { getProperty, ownUser } from "../../ffi/linux/dbus/properties.ts";
 
 const NAME_OWNER_CHANGED = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
 
@@ -44,6 +44,15 @@ async function opened(path: string): Promise<Bus> {
   const bus = await Bus.open([path]);
   assert(bus.ok, JSON.stringify(bus));
   return bus.value;
+}
+
+/** Whether `name` has an owner on the bus. */
+async function hasOwner(bus: Bus, name: string): Promise<boolean> {
+  const owned = await bus.call({
+    ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
+    ...{ signature: "s", body: [name] },
+  });
+  return owned.ok && owned.value[0] === true;
 }
 
 Deno.test("Bus: calls the real daemon, and has errors by name", () =>

@@ -45,15 +45,6 @@ export async function getProperty(
   return variant instanceof Variant ? ok(variant.value) : err(UNEXPECTED);
 }
 
-/** Returns whether `name` has an owner on the bus. */
-export async function hasOwner(bus: Bus, name: string): Promise<boolean> {
-  const owned = await bus.call({
-    ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
-    ...{ signature: "s", body: [name] },
-  });
-  return owned.ok && owned.value[0] === true;
-}
-
 /** Returns the user that the bus takes us for, which in a container may be another than we see. */
 export async function ownUser(bus: Bus): Promise<number | undefined> {
   const user = await bus.call({
