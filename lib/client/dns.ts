@@ -4,7 +4,7 @@
  * which is told what it has to do by `pollRequest`.
  */
 
-import { IpAddress, SocketAddress } from "../base/ip.ts";
+import { type AddressKey, IpAddress, SocketAddress } from "../base/ip.ts";
 import { Ring } from "../base/ring.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Duration, earliest, type Instant, seconds, type Wake } from "../base/time.ts";
@@ -64,6 +64,8 @@ interface DeviceQuery {
 export class ClientDns {
   readonly #context: DnsContext;
   readonly #sentinels = new Sentinels();
+  /** The set before: whoever looks up names asks there until the system has told him of the others. */
+  #former: { readonly keys: ReadonlySet<AddressKey>; readonly until: Instant } | undefined;
   readonly #replies: DnsReplies;
   readonly #tunnel: TunnelDnsClient;
   readonly #cache = new DnsCache();
@@ -102,8 +104,10 @@ export class ClientDns {
   }
 
   /** Takes the known upstream servers; returns whether the sentinels changed. */
-  setSources(sources: UpstreamSources): boolean {
+  setSources(sources: UpstreamSources, now: Instant): boolean {
+    const keys = new Set(this.#sentinels.entries.map(({ address }) => address.key));
     if (!this.#sentinels.update(sources)) return false;
+    this.#former = { keys, until: now + FORMER_TIME };
     this.#replies.listen(this.#sentinels.entries.map(({ address }) => address));
     this.#cache.flush();
     return true;
@@ -116,7 +120,7 @@ export class ClientDns {
 
   /** Takes a packet for an address in the sentinel ranges. */
   handlePacket(packet: IpPacket, now: Instant): void {
-    if (this.#sentinels.get(packet.destinationKey) === undefined) return;
+    if (this.#sentinels.get(packet.destinationKey) === undefined && !this.#isForFormer(packet, now)) return;
     this.#replies.handlePacket(packet, now);
     this.#takeQuestions(now);
   }
@@ -248,6 +252,13 @@ export class ClientDns {
     this.#takeTunnelAnswers(now);
   }
 
+  /** Over UDP alone: connections to former sentinels were reset. */
+  #isForFormer(packet: IpPacket, now: Instant): boolean {
+    const { keys, until } = this.#former ?? {};
+    return packet.transport === "udp" && until !== undefined && now < until &&
+      keys?.has(packet.destinationKey) === true;
+  }
+
   #takeQuestions(now: Instant): void {
     for (
       let question = this.#replies.pollQuestion();
@@ -289,9 +300,9 @@ export class ClientDns {
 
   #recurse(question: Question, now: Instant): void {
     const { query, asker } = question;
-    const sentinel = asker.type === "local"
-      ? this.#sentinels.entries[0]
-      : this.#sentinels.get(asker.sentinel.ip.key);
+    const asked = asker.type === "local" ? undefined : this.#sentinels.get(asker.sentinel.ip.key);
+    // Who stood behind a former one may be out of reach.
+    const sentinel = asked ?? this.#sentinels.entries[0];
     if (sentinel === undefined) return this.fail(question, now);
     const { upstream } = sentinel;
     const server = serverKey(upstream);
@@ -352,6 +363,8 @@ export class ClientDns {
   }
 }
 
+/** What setting a system's DNS may take, with a margin. */
+const FORMER_TIME: Duration = seconds(5);
 const GATEWAY_DNS_PORT = 53_535;
 const MAX_PENDING = 1000;
 const QUERY_TIMEOUT: Duration = seconds(5);

@@ -127,22 +127,22 @@ export class ClientSession {
         const { payload } = message;
         this.#setInterface(parseInterface(payload.interface), now);
         this.#applyResources(this.#resources.replaceAll(payload.resources), now);
-        this.#refresh();
+        this.#refresh(now);
         this.#node.setRelays(relayConfigs(payload.relays), now);
         this.#access.requestAll(now);
         break;
       }
       case "config_changed":
         this.#setInterface(parseInterface(message.payload.interface), now);
-        this.#refresh();
+        this.#refresh(now);
         break;
       case "resource_created_or_updated":
         this.#applyResources(this.#resources.upsert(message.payload), now);
-        this.#refresh();
+        this.#refresh(now);
         break;
       case "resource_deleted":
         this.#applyResources(this.#resources.delete(message.payload), now);
-        this.#refresh();
+        this.#refresh(now);
         break;
       case "authorization_created":
         this.#access.handleGranted(message.payload, now);
@@ -264,7 +264,7 @@ export class ClientSession {
   /** The host's resolvers changed. */
   handleSystemResolvers(resolvers: readonly SocketAddress[], now: Instant): void {
     this.#systemResolvers = resolvers;
-    this.#refresh();
+    this.#refresh(now);
     this.#drain(now);
   }
 
@@ -287,7 +287,7 @@ export class ClientSession {
   /** Disables the resources with these ids, whether known or not yet, and enables all others. */
   setDisabledResources(ids: Iterable<string>, now: Instant): void {
     this.#applyResources(this.#resources.setDisabled(ids), now);
-    this.#refresh();
+    this.#refresh(now);
     this.#drain(now);
   }
 
@@ -297,7 +297,7 @@ export class ClientSession {
     this.#isInternetWanted = active;
     const { internet } = this.#resources;
     if (!active && internet !== undefined) this.#access.revoke([internet.id], now);
-    this.#refresh();
+    this.#refresh(now);
     this.#events.push({ type: "resources-changed" });
     this.#drain(now);
   }
@@ -472,10 +472,10 @@ export class ClientSession {
   }
 
   /** Brings sentinels and routes up to date, and tells if they changed. */
-  #refresh(): void {
+  #refresh(now: Instant): void {
     this.#router.setInternetActive(this.#isInternetActive);
     if (this.#own === undefined) return;
-    this.#dns.setSources({ ...this.#own.upstreams, system: this.#systemResolvers });
+    this.#dns.setSources({ ...this.#own.upstreams, system: this.#systemResolvers }, now);
     const sentinels = this.#dns.sentinels.map(({ address }) => address);
     const { config, text } = interfaceConfig(this.#own, sentinels, this.#resources, this.#isInternetActive);
     if (text === this.#configText) return;

@@ -288,7 +288,30 @@ Deno.test("ClientSession moves to new sentinels when the host's resolvers change
   const { sentinels } = harness.session.status(harness.now).interface!.dns;
   assert.deepEqual(sentinels.map(String), ["fd00:2021:1111:8000:100:100:111:0"]);
   assert.deepEqual(harness.takeEvents().map(({ type }) => type), ["interface"]);
+  harness.now += 5000;
   harness.ask(NAME);
+  assert.deepEqual(harness.takePackets(), []);
+});
+
+Deno.test("ClientSession answers at the former sentinels for a while, by those who are asked at present", () => {
+  const harness = Harness.started([WIKI]);
+  const [second, third] = ["192.0.2.2:53", "192.0.2.3:53"].map(SocketAddress.from);
+  harness.session.handleSystemResolvers([second!, third!], harness.now);
+  harness.now += 4999;
+  harness.ask(NAME);
+  const [packet] = harness.takePackets();
+  assert.equal(packet?.source.toString(), SENTINEL.ip.toString());
+  harness.ask("example.com");
+  const query = harness.session.pollDnsQuery();
+  assert.ok(query?.server.type === "do53");
+  assert.equal(query.server.address.toString(), second!.toString());
+  // Only the last set before.
+  const thirdSentinel = SocketAddress.from("100.100.111.3:53");
+  harness.session.handleSystemResolvers([third!], harness.now);
+  harness.ask(NAME, "a", 7, thirdSentinel);
+  assert.equal(harness.takePackets().length, 1);
+  harness.session.handleSystemResolvers([second!], harness.now);
+  harness.ask(NAME, "a", 7, thirdSentinel);
   assert.deepEqual(harness.takePackets(), []);
 });
 
