@@ -21,6 +21,7 @@ import { whyNotRunning } from "./why_not_running.ts";
 /** How long another `fz up` may look for its session, and how long a new session may take until it answers. */
 const LOCK_PATIENCE_MS = 30_000;
 const ANSWER_PATIENCE_MS = 20_000;
+const LOOK_PATIENCE_MS = 2000;
 const INTERVAL_MS = 50;
 /** Tells a session who waits for it. */
 export const LAUNCHER_VARIABLE = "FZ_LAUNCHER";
@@ -101,9 +102,12 @@ async function isOccupied(paths: Paths): Promise<boolean> {
   return lock === undefined;
 }
 
-/** Returns the Fault for a lock that somebody holds who is no session that is known. */
+/** Returns the Fault for a lock that somebody holds, and keeps, who is no session that is known. */
 async function whyOccupied(paths: Paths): Promise<Fault | undefined> {
-  if ((await readSessionTrace(paths)).type === "alive" || !await isOccupied(paths)) return undefined;
+  // Who only looks whether there is a session holds it for a moment, too.
+  const lock = await takeLock(paths.lock, LOOK_PATIENCE_MS);
+  lock?.release();
+  if (lock !== undefined || (await readSessionTrace(paths)).type === "alive") return undefined;
   const { who, next } = describeLockHolder(paths.lock);
   return new Fault("timeout", `Cannot start a session: ${who} holds "${paths.lock}"`, { next });
 }
