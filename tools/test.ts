@@ -122,7 +122,6 @@ async function testIsolated(file: string, isAlone: boolean): Promise<Tally> {
       stdin: "null",
       stdout: stdio,
       stderr: stdio,
-      env: isAlone || Deno.noColor ? {} : { FORCE_COLOR: "1" },
     });
     if (isAlone) return (await process.spawn().status).code;
     const { code, stdout, stderr } = await process.output();
