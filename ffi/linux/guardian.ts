@@ -70,7 +70,7 @@ while read -r word; do
 done
 is_ours() {
   [ "$TASK" = record ] && return 0
-  IFS= read -r line <"$FILE" || return 1
+  [ -f "$FILE" ] && IFS= read -r line <"$FILE" || return 1
   case $line in "$MARKER"*) return 0 ;; esac
   return 1
 }

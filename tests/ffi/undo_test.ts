@@ -101,6 +101,19 @@ Deno.test("guardChange: leaves everything to the process that has the lock", () 
     assert.equal(Deno.readTextFileSync(path), OURS);
   }));
 
+Deno.test("guardChange: does not wait at a pipe that somebody put there", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/resolv.conf`;
+    assert.equal(new Deno.Command("mkfifo", { args: [path] }).outputSync().code, 0);
+    const guardian = await killedWhileGuarding(fileChange(path), `${folder}/lock`);
+    try {
+      await eventually(() => assert.throws(() => Deno.statSync(`/proc/${guardian}`)));
+    } catch (error) {
+      Deno.kill(guardian, "SIGKILL");
+      throw error;
+    }
+  }));
+
 Deno.test("guardChange: goes without a trace when it is told that all is well", () =>
   inFolder(async (folder) => {
     const path = `${folder}/resolv.conf`;
