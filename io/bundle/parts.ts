@@ -27,6 +27,8 @@ export async function part(name: string, gather: () => Part | Promise<Part>): Pr
 /** Returns the beginning of the file at `path` as a part. */
 export async function filePart(name: string, path: string): Promise<Part> {
   return await part(name, async () => {
+    // Opening a pipe would wait for somebody who writes.
+    if (!(await Deno.stat(path)).isFile) throw new Error("it is not a file");
     using file = await Deno.open(path);
     const bytes = new Uint8Array(MAX_FILE_BYTES);
     const length = await file.read(bytes) ?? 0;
