@@ -295,7 +295,7 @@ Deno.test("GatewaySession keeps authorizations of a client whose connection fail
   const h = new Harness();
   h.authorize(cidr("r1"));
   h.events();
-  h.node.events.push({ type: "failed", peerId: "c1", reason: "no-path" });
+  h.node.events.push({ type: "failed", peerId: "c1", reason: "no-path", isCutOff: false });
   h.session.handleTimeout(1);
   assert.deepEqual(h.eventTypes(), ["client-disconnected"]);
   assert(h.fromClient(udp(CLIENT_4, SERVER)) !== undefined);
