@@ -26,7 +26,8 @@ Deno.exit(await inTheOpen(Deno.args) ?? await main(Deno.args));
 
 /**
  * Runs this again with the clone bound to a folder that everybody may enter, in mounts of its own, if the clone is in one
- * that only root may: /root of a fresh machine. Returns its exit code; undefined if there was no need or no way.
+ * that only root may, /root of a fresh machine, or below /tmp, of which a service has its own. Returns its exit code;
+ * undefined if there was no need or no way.
  */
 async function inTheOpen(args: readonly string[]): Promise<number | undefined> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0 || isOpen(ROOT)) return undefined;
@@ -43,6 +44,7 @@ async function inTheOpen(args: readonly string[]): Promise<number | undefined> {
 }
 
 function isOpen(path: string): boolean {
+  if (path.startsWith("/tmp/")) return false;
   const OTHERS_ENTER = 0o001;
   const parts = path.split("/").filter((part) => part !== "");
   return parts.every((_, index) =>
