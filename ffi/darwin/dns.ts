@@ -5,7 +5,12 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { IpAddress } from "../../lib/base/ip.ts";
-import { chooseDnsControl, type DnsChoice, type DnsObservation } from "../../lib/host/dns_choice.ts";
+import {
+  chooseDnsControl,
+  type DnsChoice,
+  type DnsObservation,
+  NOTHING_SEEN,
+} from "../../lib/host/dns_choice.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import { runTool, type ToolOutcome } from "../command.ts";
 import type { DnsControl, Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
@@ -136,21 +141,14 @@ export async function observeDns(): Promise<DnsObservation> {
   const path = "/etc/resolv.conf";
   const text = await Deno.readTextFile(path).catch(() => undefined);
   return {
+    ...NOTHING_SEEN,
     os: "darwin",
     resolvConf: {
+      ...NOTHING_SEEN.resolvConf,
       exists: text !== undefined,
       target: await Deno.readLink(path).catch(() => undefined),
       text: (text ?? "").slice(0, MAX_TEXT),
-      isMount: false,
-      isWritable: false,
-      isDirectoryWritable: false,
     },
-    busNames: undefined,
-    resolved: undefined,
-    networkManager: undefined,
-    resolvconf: undefined,
-    isContainer: false,
-    isWsl: false,
   };
 }
 

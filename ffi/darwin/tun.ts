@@ -5,7 +5,8 @@
  */
 
 import { arena } from "../memory.ts";
-import type { PacketHandler, Tun, TunOptions, TunStats } from "../platform.ts";
+import type { PacketHandler, Tun, TunOptions } from "../platform.ts";
+import { newTunStats } from "../stats.ts";
 import { Errno, faultOf } from "./errno.ts";
 import { controlAddress, controlIdRequest, FIOCLEX } from "./interface_request.ts";
 import { errno, ioctl, libc } from "./symbols.ts";
@@ -44,15 +45,7 @@ class DarwinTun implements Tun {
   readonly descriptor: number;
   readonly name: string;
   readonly offload = { virtioHeader: false, tcp: false, udp: false };
-  readonly stats: TunStats = {
-    receivedPackets: 0,
-    receivedBytes: 0,
-    sentPackets: 0,
-    sentBytes: 0,
-    reads: 0,
-    writes: 0,
-    dropped: 0,
-  };
+  readonly stats = newTunStats();
   isGone = false;
   readonly #mtu: number;
   readonly #memory = arena.allocate(FRAME_CAPACITY * 2);

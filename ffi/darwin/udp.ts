@@ -8,7 +8,8 @@ import type { Datagram } from "../../lib/base/datagram.ts";
 import { type Family, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { arena } from "../memory.ts";
-import type { DatagramHandler, UdpOptions, UdpSocket, UdpStats } from "../platform.ts";
+import type { DatagramHandler, UdpOptions, UdpSocket } from "../platform.ts";
+import { newUdpStats } from "../stats.ts";
 import { Errno, errnoName, faultOf } from "./errno.ts";
 import { FIOCLEX } from "./interface_request.ts";
 import {
@@ -58,14 +59,7 @@ export function bindUdp(options: UdpOptions, wayOut: WayOut): UdpSocket | undefi
 class DarwinUdpSocket implements UdpSocket {
   readonly descriptor: number;
   readonly local: SocketAddress;
-  readonly stats: UdpStats = {
-    receivedDatagrams: 0,
-    receivedBytes: 0,
-    sentDatagrams: 0,
-    sentBytes: 0,
-    sendErrors: new Map(),
-    dropped: 0,
-  };
+  readonly stats = newUdpStats();
   readonly #family: Family;
   readonly #wayOut: WayOut;
   readonly #remotes = new AddressCache();

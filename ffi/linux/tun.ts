@@ -12,7 +12,8 @@ import { VIRTIO_HEADER_LENGTH } from "../../lib/wire/virtio.ts";
 import { arenaSum } from "../arena_sum.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
-import type { PacketHandler, Tun, TunOptions, TunStats } from "../platform.ts";
+import type { PacketHandler, Tun, TunOptions } from "../platform.ts";
+import { newTunStats } from "../stats.ts";
 import { checkPrivileges, makeTunDevice, readPrivileges, TUN_DEVICE_PATH } from "./privileges.ts";
 import { errno, libc } from "./symbols.ts";
 
@@ -55,15 +56,7 @@ class LinuxTun implements Tun {
   readonly descriptor: number;
   readonly name: string;
   readonly offload: Tun["offload"];
-  readonly stats: TunStats = {
-    receivedPackets: 0,
-    receivedBytes: 0,
-    sentPackets: 0,
-    sentBytes: 0,
-    reads: 0,
-    writes: 0,
-    dropped: 0,
-  };
+  readonly stats = newTunStats();
   isGone = false;
   readonly #mtu: number;
   readonly #memory = arena.allocate(MEMORY);

@@ -9,7 +9,8 @@ import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
-import type { DatagramHandler, UdpOptions, UdpSocket, UdpStats } from "../platform.ts";
+import type { DatagramHandler, UdpOptions, UdpSocket } from "../platform.ts";
+import { newUdpStats } from "../stats.ts";
 import { AF_INET, AF_INET6, SOCKADDR_CAPACITY, sockaddrPort, writeSockaddr } from "./sockaddr.ts";
 import { errno, libc } from "./symbols.ts";
 import { UdpBatch } from "./udp_batch.ts";
@@ -48,14 +49,7 @@ class LinuxUdpSocket implements UdpSocket {
   readonly descriptor: number;
   readonly local: SocketAddress;
   readonly marked: boolean;
-  readonly stats: UdpStats = {
-    receivedDatagrams: 0,
-    receivedBytes: 0,
-    sentDatagrams: 0,
-    sentBytes: 0,
-    sendErrors: new Map(),
-    dropped: 0,
-  };
+  readonly stats = newUdpStats();
   /** Whether the kernel may segment for us; turned off for good when it once could not. */
   canSegment: boolean;
   readonly #isV4: boolean;

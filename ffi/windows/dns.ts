@@ -5,7 +5,12 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import { type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
-import { chooseDnsControl, type DnsChoice, type DnsObservation } from "../../lib/host/dns_choice.ts";
+import {
+  chooseDnsControl,
+  type DnsChoice,
+  type DnsObservation,
+  NOTHING_SEEN,
+} from "../../lib/host/dns_choice.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { DnsControl, Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { readAdapters, TYPE_LOOPBACK } from "./adapters.ts";
@@ -158,23 +163,7 @@ export function removeRules(guid: string, machine: DnsMachine): boolean {
 
 /** Returns what was seen; Windows has one way only. */
 export function observeDns(): Promise<DnsObservation> {
-  return Promise.resolve({
-    os: "windows",
-    resolvConf: {
-      exists: false,
-      target: undefined,
-      text: "",
-      isMount: false,
-      isWritable: false,
-      isDirectoryWritable: false,
-    },
-    busNames: undefined,
-    resolved: undefined,
-    networkManager: undefined,
-    resolvconf: undefined,
-    isContainer: false,
-    isWsl: false,
-  });
+  return Promise.resolve({ ...NOTHING_SEEN, os: "windows" });
 }
 
 /** Returns the control that fits. */

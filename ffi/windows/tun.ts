@@ -4,7 +4,8 @@
  */
 
 import { arena } from "../memory.ts";
-import type { PacketHandler, Tun, TunOptions, TunStats } from "../platform.ts";
+import type { PacketHandler, Tun, TunOptions } from "../platform.ts";
+import { newTunStats } from "../stats.ts";
 import type { EventSource } from "./event_poller.ts";
 import { isElevated } from "./privileges.ts";
 import { iphlpapi, kernel32, wide, withMemory } from "./symbols.ts";
@@ -60,15 +61,7 @@ class WindowsTun implements Tun, EventSource {
   readonly descriptor: number;
   readonly name: string;
   readonly offload = { virtioHeader: false, tcp: false, udp: false };
-  readonly stats: TunStats = {
-    receivedPackets: 0,
-    receivedBytes: 0,
-    sentPackets: 0,
-    sentBytes: 0,
-    reads: 0,
-    writes: 0,
-    dropped: 0,
-  };
+  readonly stats = newTunStats();
   isGone = false;
   isReady = false;
   readonly #api: Wintun;

@@ -8,7 +8,8 @@ import type { Datagram } from "../../lib/base/datagram.ts";
 import { type Family, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { arena } from "../memory.ts";
-import type { DatagramHandler, UdpOptions, UdpSocket, UdpStats } from "../platform.ts";
+import type { DatagramHandler, UdpOptions, UdpSocket } from "../platform.ts";
+import { newUdpStats } from "../stats.ts";
 import type { EventSource } from "./event_poller.ts";
 import {
   CONTROL_CAPACITY,
@@ -70,14 +71,7 @@ export function bindUdp(options: UdpOptions, wayOut: WayOut): UdpSocket | undefi
 class WindowsUdpSocket implements UdpSocket, EventSource {
   readonly descriptor: number;
   readonly local: SocketAddress;
-  readonly stats: UdpStats = {
-    receivedDatagrams: 0,
-    receivedBytes: 0,
-    sentDatagrams: 0,
-    sentBytes: 0,
-    sendErrors: new Map(),
-    dropped: 0,
-  };
+  readonly stats = newUdpStats();
   isReady = false;
   readonly #handle: bigint;
   readonly #family: Family;

@@ -42,6 +42,24 @@ export interface DnsObservation {
   readonly isWsl: boolean;
 }
 
+/** What is seen of a system whose DNS has one way only: nothing that would have to be judged. */
+export const NOTHING_SEEN: Omit<DnsObservation, "os"> = {
+  resolvConf: {
+    exists: false,
+    target: undefined,
+    text: "",
+    isMount: false,
+    isWritable: false,
+    isDirectoryWritable: false,
+  },
+  busNames: undefined,
+  resolved: undefined,
+  networkManager: undefined,
+  resolvconf: undefined,
+  isContainer: false,
+  isWsl: false,
+};
+
 /** What was chosen, and why. */
 export interface DnsChoice {
   readonly control: DnsControl;
