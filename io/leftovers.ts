@@ -14,7 +14,7 @@ import { type HeldJournal, thisKernel } from "./journal.ts";
 
 /** What was undone. */
 export interface Undone {
-  /** Rules and routes as `ip` takes them. They name networks of the user's resources. */
+  /** Rules and routes, in words. They name networks of the user's resources. */
   readonly network: readonly string[];
   readonly wasDnsRestored: boolean;
   /** Changes of the journal of which something was left, for a person. */

@@ -101,7 +101,7 @@ Deno.test(
       assert.equal(await tracesOn(client), clean);
     });
     await check("from the file of a private runtime: the same", async () => {
-      // In a folder that only the group may enter, as docs/privileges.md says: others must not get at it.
+      // In a folder that only the group may enter: others must not get at its right.
       const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
       try {
         await Deno.chmod(folder, 0o755);
