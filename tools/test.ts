@@ -117,9 +117,19 @@ async function testIsolated(file: string, isAlone: boolean): Promise<Tally> {
   if (isAlone) console.log(title);
   return await reported(async (report) => {
     const command = [Deno.execPath(), ...testArguments(report, ["--allow-all"], [file])];
-    const args = ["run", "-A", "--quiet", "tools/isolated.ts", ...command];
+    // Nothing goes on when this is killed.
+    const args = [
+      "--pdeathsig",
+      "KILL",
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--quiet",
+      "tools/isolated.ts",
+      ...command,
+    ];
     const stdio = isAlone ? "inherit" : "piped";
-    const process = new Deno.Command(Deno.execPath(), {
+    const process = new Deno.Command("setpriv", {
       args,
       stdin: "null",
       stdout: stdio,
