@@ -8,6 +8,8 @@ interface Tally {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** What failed, by file and name. */
+  readonly failures: readonly string[];
 }
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -68,9 +70,9 @@ async function main([mode = "test", ...files]: string[]): Promise<number> {
   if (mode !== "ok" && exists(E2E)) {
     tallies.push(await testEachIsolated(files.length > 0 ? files : testsIn(E2E)));
   }
-  const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0);
-  const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0);
-  const skipped = tallies.reduce((sum, tally) => sum + tally.skipped, 0);
+  const { passed, failed, skipped, failures } = sum(tallies);
+  // Here too, because a long log is often kept by its end alone.
+  for (const failure of failures) console.log(`\nfailed: ${failure}`);
   console.log(`\n${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
@@ -78,12 +80,13 @@ async function main([mode = "test", ...files]: string[]): Promise<number> {
 /** Runs a step that is no test; it counts only when it fails. */
 async function step(command: readonly string[]): Promise<Tally> {
   console.log(`\n== ${command.join(" ")}`);
-  return { passed: 0, failed: await run(command) === 0 ? 0 : 1, skipped: 0 };
+  const isGood = await run(command) === 0;
+  return { passed: 0, failed: isGood ? 0 : 1, skipped: 0, failures: isGood ? [] : [command.join(" ")] };
 }
 
 async function test(title: string, flags: readonly string[], paths: readonly string[]): Promise<Tally> {
   console.log(`\n== ${title}: deno test ${flags.join(" ")} ${paths.join(" ")}`);
-  return await reported(async (report) => await run(["deno", ...testArguments(report, flags, paths)]));
+  return await reported(title, async (report) => await run(["deno", ...testArguments(report, flags, paths)]));
 }
 
 /**
@@ -91,17 +94,14 @@ async function test(title: string, flags: readonly string[], paths: readonly str
  * one piece when it has ended, or at once if there is only one.
  */
 async function testEachIsolated(files: readonly string[]): Promise<Tally> {
-  const tally = { passed: 0, failed: 0, skipped: 0 };
+  const tallies: Tally[] = [];
   const waiting = [...files];
   let systemd: Promise<unknown> = Promise.resolve();
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const path = file;
       const once = async () => {
-        const { passed, failed, skipped } = await testIsolated(path, files.length === 1);
-        tally.passed += passed;
-        tally.failed += failed;
-        tally.skipped += skipped;
+        tallies.push(await testIsolated(path, files.length === 1));
       };
       // The control groups of two first processes would be the same ones.
       if (!(await Deno.readTextFile(path)).includes("support/systemd.ts")) await once();
@@ -109,13 +109,13 @@ async function testEachIsolated(files: readonly string[]): Promise<Tally> {
     }
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL, files.length) }, work));
-  return tally;
+  return sum(tallies);
 }
 
 async function testIsolated(file: string, isAlone: boolean): Promise<Tally> {
   const title = `\n== e2e: deno test --allow-all ${file}`;
   if (isAlone) console.log(title);
-  return await reported(async (report) => {
+  return await reported(file, async (report) => {
     const command = [Deno.execPath(), ...testArguments(report, ["--allow-all"], [file])];
     // Nothing goes on when this is killed.
     const args = [
@@ -147,26 +147,50 @@ function testArguments(report: string, flags: readonly string[], paths: readonly
   return ["test", "--quiet", "--frozen", `--junit-path=${report}`, ...flags, ...paths];
 }
 
-/** Runs `work`, which writes a JUnit report to the file it is given and returns an exit code; counts what it says. */
-async function reported(work: (report: string) => Promise<number>): Promise<Tally> {
+/**
+ * Runs `work`, which writes a JUnit report to the file it is given and returns an exit code; counts what it says.
+ * `title` names the run where it failed without a failed test.
+ */
+async function reported(title: string, work: (report: string) => Promise<number>): Promise<Tally> {
   const report = await Deno.makeTempFile({ prefix: "fz-test-", suffix: ".xml" });
   try {
     const code = await work(report);
-    return count(await Deno.readTextFile(report), code);
+    return count(title, await Deno.readTextFile(report), code);
   } finally {
     await Deno.remove(report);
   }
 }
 
 /** Reads the totals of a JUnit report. A run that failed without a failed test (it did not compile) is one failure. */
-function count(report: string, code: number): Tally {
+function count(title: string, report: string, code: number): Tally {
   const total = /<testsuites [^>]*tests="(\d+)"[^>]*failures="(\d+)"[^>]*errors="(\d+)"/.exec(report);
   const skipped = [...report.matchAll(/<skipped/g)].length;
   const [tests, failures, errors] = total === null
     ? [0, 0, 0]
     : total.slice(1).map(Number) as [number, number, number];
   const failed = failures + errors;
-  return { passed: tests - failed - skipped, failed: failed === 0 && code !== 0 ? 1 : failed, skipped };
+  if (failed === 0 && code !== 0) return { passed: tests - skipped, failed: 1, skipped, failures: [title] };
+  return { passed: tests - failed - skipped, failed, skipped, failures: failedCases(report) };
+}
+
+/** "tests/e2e/up_test.ts: fz up: connects in the background": the cases of a JUnit report that failed. */
+function failedCases(report: string): string[] {
+  const cases = report.matchAll(/<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<(?:failure|error)/g);
+  const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return [...cases].map(([, name, file]) =>
+    `${file}: ${name}`.replace(/^\.\//, "").replace(/&(\w+);/g, (entity, key) => characters[key] ?? entity)
+  );
+}
+
+function sum(tallies: readonly Tally[]): Tally {
+  const total = (field: "passed" | "failed" | "skipped") =>
+    tallies.reduce((all, tally) => all + tally[field], 0);
+  return {
+    passed: total("passed"),
+    failed: total("failed"),
+    skipped: total("skipped"),
+    failures: tallies.flatMap((tally) => tally.failures),
+  };
 }
 
 async function run(command: readonly string[]): Promise<number> {
