@@ -20,8 +20,8 @@ const E2E = "tests/e2e";
 /** How many files of kernel tests run at a time. */
 const PARALLEL = 2;
 
-/** Where the clone is seen by all users, for tests that run a program as another one. */
-const OPEN_PLACE = "/mnt/fz-tests";
+/** Where the clone is seen by all users, for tests that run a program as another one; followed by this process's id. */
+const OPEN_PLACE = "/mnt/fz-tests-";
 
 Deno.chdir(ROOT);
 Deno.exit(await inTheOpen(Deno.args) ?? await main(Deno.args));
@@ -33,15 +33,16 @@ Deno.exit(await inTheOpen(Deno.args) ?? await main(Deno.args));
  */
 async function inTheOpen(args: readonly string[]): Promise<number | undefined> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0 || isOpen(ROOT)) return undefined;
-  const script = 'mkdir -p "$2" && mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"';
+  const script = 'mkdir -p -m 755 "$2" && mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"';
   const mounts = ["--mount", "--propagation", "private"];
   const isPossible =
     (await new Deno.Command("unshare", { args: [...mounts, "true"], stderr: "null" }).output()).success;
   if (!isPossible) return undefined;
   const again = [Deno.execPath(), "run", "-A", "tools/test.ts", ...args];
-  const code = await run(["unshare", ...mounts, "sh", "-c", script, "open", ROOT, OPEN_PLACE, ...again]);
-  // The mount went with its namespace; another run may still use the folder.
-  await Deno.remove(OPEN_PLACE).catch(() => {});
+  // A folder for each run: to remove one takes away what is mounted there in all other namespaces.
+  const place = `${OPEN_PLACE}${Deno.pid}`;
+  const code = await run(["unshare", ...mounts, "sh", "-c", script, "open", ROOT, place, ...again]);
+  await Deno.remove(place).catch(() => {});
   return code;
 }
 
