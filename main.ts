@@ -62,6 +62,7 @@ const context: CliContext = {
     secret: async (question) => (await import("./io/terminal_prompt.ts")).promptSecret(question),
     confirm: async (question) => (await import("./io/terminal_prompt.ts")).promptConfirm(question),
   },
+  os: Deno.build.os,
   host,
 };
 

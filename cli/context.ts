@@ -43,6 +43,8 @@ export interface CliContext {
   readonly env: Environment;
   readonly signals: Signals;
   readonly prompt: Prompt;
+  /** The operating system, as the runtime names it: "linux", "darwin", "windows". */
+  readonly os: string;
   readonly host: Host;
 }
 

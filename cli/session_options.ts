@@ -8,6 +8,7 @@ import { map, multiple, withDefault } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import type { ValueParser } from "@optique/core/valueparser";
+import { Fault } from "../lib/base/fault.ts";
 import type { ClientConfig } from "../lib/control/config.ts";
 import {
   checkProfileName,
@@ -18,6 +19,7 @@ import {
 } from "../lib/control/profile.ts";
 import { type Setting, type SettingName, SETTINGS, type Settings } from "../lib/control/settings.ts";
 import { type FlagValues, type Origin, resolveSettings } from "../lib/control/sources.ts";
+import { foreignDnsControl } from "../lib/host/dns_control.ts";
 import type { CliContext } from "./context.ts";
 import { custom, defaultOf, flagOf, type FlagOptions } from "./options.ts";
 import { printWarning } from "./output.ts";
@@ -86,6 +88,7 @@ export async function sessionSettings(
     switched: profile.switched,
     defaults: { tokenPath: profile.tokenPath },
   });
+  checkDnsControl(context, settings, origins.dnsControl);
   return { profile, origins, settings: { ...settings, tokenPath: settings.tokenPath ?? profile.tokenPath } };
 }
 
@@ -96,6 +99,17 @@ export function clientConfig(settings: Settings, token: string): ClientConfig {
   const peer = { apiUrl, token, name, id, maxPartitionTime };
   const network = { dnsControl, internetResource, tunName, mtu, port, excluded, lan };
   return { ...peer, ...network, failFast, increaseBuffers, flowLogs };
+}
+
+/** Throws `Fault` "usage" for a way of another system. A profile may have come from there: who starts a session judges that. */
+function checkDnsControl({ os }: CliContext, { dnsControl }: Settings, origin: Origin): void {
+  if (dnsControl === undefined || (origin.type !== "flag" && origin.type !== "variable")) return;
+  const reason = foreignDnsControl(dnsControl, os);
+  if (reason === undefined) return;
+  const [what, next] = origin.type === "flag"
+    ? [origin.flag, `Leave ${origin.flag} out, to use what fits this machine.`]
+    : [`the variable ${origin.variable}`, `Unset ${origin.variable}, to use what fits this machine.`];
+  throw new Fault("usage", `Cannot use ${what}: ${reason}`, { next });
 }
 
 async function loadProfile(

@@ -15,6 +15,7 @@ import {
   type Settings,
   unknownSetting,
 } from "../../lib/control/settings.ts";
+import { type DnsControl, foreignDnsControl } from "../../lib/host/dns_control.ts";
 import { describeOrigin } from "../../lib/control/sources.ts";
 import { defineCommand, defineGroup } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -110,7 +111,13 @@ session that runs takes it up when it starts again. Several values make a list, 
       json: JSON_FLAG,
     }),
   run({ key: name, values, profile, json }, context) {
-    return change(context, name, readValues(name, values), { given: profile, json });
+    const value = readValues(name, values);
+    if (name === "dnsControl") {
+      // Its own kind read it.
+      const reason = foreignDnsControl(value as DnsControl, context.os);
+      if (reason !== undefined) throw wrongValue(name, reason);
+    }
+    return change(context, name, value, { given: profile, json });
   },
 });
 
@@ -176,16 +183,19 @@ async function change(
 /** Returns what stands for `values` in a profile. Throws `Fault` "usage" if they are no value of the setting. */
 function readValues(name: SettingName, values: readonly string[]): PlainValue {
   const setting = SETTINGS[name];
-  const wrong = (reason: string) =>
-    new Fault("usage", `Cannot set "${setting.key}": ${reason}`, { next: setting.description });
-  if (setting.kind.type !== "list" && values.length > 1) throw wrong("it takes one value");
+  if (setting.kind.type !== "list" && values.length > 1) throw wrongValue(name, "it takes one value");
   const read = values.map((value) => {
     const result = setting.kind.read(value);
-    if (!result.ok) throw wrong(result.reason);
+    if (!result.ok) throw wrongValue(name, result.reason);
     // The kind is the setting's own.
     return (setting.kind.plain as (value: unknown) => PlainValue)(result.value);
   });
   return setting.kind.type === "list" ? read.flat() as readonly string[] : read[0]!;
+}
+
+function wrongValue(name: SettingName, reason: string): Fault {
+  const { key, description } = SETTINGS[name];
+  return new Fault("usage", `Cannot set "${key}": ${reason}`, { next: description });
 }
 
 function plainOf<K extends SettingName>(name: K, settings: Settings): PlainValue | undefined {

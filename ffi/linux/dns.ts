@@ -1,6 +1,7 @@
 /** Picks how the machine is told about our resolvers. */
 
 import { Fault } from "../../lib/base/fault.ts";
+import { foreignDnsControl } from "../../lib/host/dns_control.ts";
 import type { SystemDns, SystemDnsOptions } from "../platform.ts";
 import { NetworkManagerDns } from "./dns_network_manager.ts";
 import { ResolvconfDns } from "./dns_resolvconf.ts";
@@ -23,9 +24,9 @@ export function createSystemDns(options: SystemDnsOptions): SystemDns {
     case "nrpt":
       throw new Fault(
         "usage",
-        `Cannot set DNS by "${options.control}": that is a service of another system`,
+        `Cannot use the setting "dns-control": ${foreignDnsControl(options.control, "linux")}`,
         {
-          next: "Leave --dns-control out, to use what fits this machine.",
+          next: "Run `fz config unset dns-control`, to use what fits this machine.",
         },
       );
   }

@@ -127,6 +127,38 @@ Deno.test("fz config: each setting goes the whole way from its key to fz config 
   }
 });
 
+Deno.test("fz config, fz run: a way of DNS that this system can never have is refused, and said where it came from", async () => {
+  const own = /"nrpt" is a way of another system; on this one it is .*"etc-resolv-conf" or "disabled"/;
+  const env = { FIREZONE_TOKEN: "t" };
+  const set = await fz(["config", "set", "dns-control", "nrpt"], { default: "# mine\n" });
+  assert.equal(set.code, 2);
+  assert.match(set.stderr, /Cannot set "dns-control": /);
+  assert.match(set.stderr, own);
+  assert.equal(set.texts.get("default"), "# mine\n");
+  for (const command of [["run"], ["service", "install"], ["config", "show"]]) {
+    const flag = await fz([...command, "--dns-control", "nrpt"], {}, { env });
+    assert.deepEqual([flag.code, flag.calls], [2, []], flag.stderr);
+    assert.match(flag.stderr, /Cannot use --dns-control: /);
+    assert.match(flag.stderr, own);
+  }
+  for (const name of ["FZ_DNS_CONTROL", "FIREZONE_DNS_CONTROL"]) {
+    const variable = await fz(["run"], {}, { env: { ...env, [name]: "nrpt" } });
+    assert.deepEqual([variable.code, variable.calls], [2, []]);
+    assert.match(variable.stderr, new RegExp(`Cannot use the variable ${name}: `));
+    assert.match(variable.stderr, own);
+  }
+  assert.equal((await fz(["config", "set", "dns-control", "nrpt"], {}, { os: "windows" })).code, 0);
+  assert.equal((await fz(["config", "set", "dns-control", "resolvconf"], {}, { os: "windows" })).code, 2);
+});
+
+Deno.test("fz config: a profile with another system's way of DNS is read, and can be mended", async () => {
+  const texts = { default: 'dns-control = "nrpt"\n' };
+  assert.equal((await fz(["config", "get", "dns-control"], texts)).stdout, "nrpt\n");
+  assert.equal((await fz(["config", "unset", "dns-control"], texts)).texts.get("default"), "");
+  const flag = await fz(["run", "--dns-control", "disabled"], texts, { env: { FIREZONE_TOKEN: "t" } });
+  assert.equal(flag.code, 0, flag.stderr);
+});
+
 Deno.test("fz config get: prints nothing where there is no value, and a document with --json", async () => {
   assert.deepEqual(await fz(["config", "get", "name"]).then(({ code, stdout }) => [code, stdout]), [0, ""]);
   const { stdout } = await fz(["config", "get", "name", "--json"], {}, { env: { FIREZONE_NAME: "box" } });

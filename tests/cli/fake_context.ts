@@ -21,6 +21,8 @@ export interface FakeOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly host?: Partial<Host>;
   readonly isTerminal?: boolean;
+  /** Linux by default. */
+  readonly os?: string;
   /** The person at the terminal; nobody by default. */
   readonly prompt?: Partial<CliContext["prompt"]>;
 }
@@ -121,6 +123,7 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
       confirm: () => Promise.reject(new Error("nobody is there to ask")),
       ...options.prompt,
     },
+    os: options.os ?? "linux",
     host,
     signal: (name) => {
       for (const handler of [...handlers]) handler(name);

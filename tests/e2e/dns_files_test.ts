@@ -122,6 +122,16 @@ Deno.test(
         const outcome = await network.fz(["run", "--dns-control", control], network.clientEnv());
         assert.equal(outcome.code, code, outcome.stderr);
       }
+      // Such a profile may have come from another machine.
+      await host.writeFile("/etc/fz/profiles/default.toml", 'dns-control = "nrpt"\n');
+      const outcome = await network.fz(["run"], network.clientEnv());
+      await host.must(["rm", "-r", "/etc/fz"]);
+      assert.equal(outcome.code, 2, outcome.stderr);
+      assert.match(
+        outcome.stderr,
+        /"dns-control": "nrpt" is a way of another system; on this one it is .*"resolvconf"/,
+      );
+      assert.match(outcome.stderr, /fz config unset dns-control/);
       assert.doesNotMatch(await host.must(["ip", "link"]), /fz0/);
     });
   }),
