@@ -39,9 +39,10 @@ export class ResolvectlDns implements SystemDns {
     // With a search domain alone, resolved would ask other links in parallel; "~." makes this one the only one.
     await must("domain", this.#device, ...(searchDomain === undefined ? [] : [searchDomain]), "~.");
     await must("default-route", this.#device, "yes");
-    // Single-label names then reach us too, and are expanded by the search domain.
-    const llmnr = await resolvectl("llmnr", this.#device, "yes");
-    if (llmnr.code !== 0) this.#log.debug("cannot turn LLMNR on", { reason: llmnr.stderr.trim() });
+    for (const feature of ["dnsovertls", "dnssec", "llmnr", "mdns"]) {
+      const { code, stderr } = await resolvectl(feature, this.#device, "no");
+      if (code !== 0) this.#log.debug(`cannot turn ${feature} off`, { reason: stderr.trim() });
+    }
     this.#sentinels = sentinels;
     await this.flush();
   }

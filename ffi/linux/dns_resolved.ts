@@ -168,10 +168,12 @@ export class ResolvedDns implements SystemDns {
     // Before version 240 "~." did this alone.
     const isDefault = await callManager(bus, "SetLinkDefaultRoute", "ib", [index, true]);
     if (!isDefault.ok && isDefault.reason.name !== UNKNOWN_METHOD) return isDefault;
-    // Single-label names then reach us too, and are expanded by the search domain.
-    await this.#attempt(bus, "SetLinkLLMNR", "is", [index, "yes"]);
-    // Our resolvers speak no TLS, which the machine may demand of all it knows.
+    // What the machine may demand of every link: our resolvers speak no TLS, and nobody signed their answers.
     await this.#attempt(bus, "SetLinkDNSOverTLS", "is", [index, "no"]);
+    await this.#attempt(bus, "SetLinkDNSSEC", "is", [index, "no"]);
+    // There are no neighbours to ask: a mistyped name of one label would wait ten seconds for nobody's answer.
+    await this.#attempt(bus, "SetLinkLLMNR", "is", [index, "no"]);
+    await this.#attempt(bus, "SetLinkMulticastDNS", "is", [index, "no"]);
     await this.#attempt(bus, "FlushCaches", "", []);
     return ok(undefined);
   }

@@ -32,13 +32,18 @@ export async function startBus(host: Host): Promise<LabProcess> {
   return bus;
 }
 
-/** Starts polkit on `host`; `rules` is the text of a file in /etc/polkit-1/rules.d. */
-export async function startPolkit(host: Host, rules: string): Promise<LabProcess> {
+/** Makes the folder for an administrator's rules on `host`, empty: polkit looks only into one that is there when it starts. */
+export async function makePolkitFolder(host: Host): Promise<void> {
   await host.must([
     "sh",
     "-c",
     "rm -rf /etc/polkit-1 && mkdir -p /etc/polkit-1/rules.d && chown -R polkitd /etc/polkit-1",
   ]);
+}
+
+/** Starts polkit on `host`; `rules` is the text of a file in /etc/polkit-1/rules.d. */
+export async function startPolkit(host: Host, rules: string): Promise<LabProcess> {
+  await makePolkitFolder(host);
   await host.writeFile("/etc/polkit-1/rules.d/50-fz.rules", rules);
   const polkit = host.spawn(["/usr/lib/polkit-1/polkitd", "--no-debug"]);
   await waitForName(host, "org.freedesktop.PolicyKit1");

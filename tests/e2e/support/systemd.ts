@@ -17,7 +17,10 @@ const TARGETS = [
   "multi-user.target",
   "network-online.target",
 ];
-/** The path of units is ours alone: those of the machine would change kernel settings, start daemons and keep journals. */
+/**
+ * The path of units is ours alone: those of the machine would change kernel settings, start daemons and keep journals. Its
+ * arguments are units to start as their packages have them.
+ */
 const INIT = `
 mount -t proc proc /proc || exit 1
 for folder in /tmp /var/log /etc/systemd; do mount -t tmpfs tmpfs $folder || exit 1; done
@@ -25,6 +28,10 @@ mkdir -p /etc/systemd/system /run/systemd/system /run/lock
 for target in ${TARGETS.join(" ")}; do
   printf '[Unit]\\nDescription=%s of the lab\\nAllowIsolate=yes\\nDefaultDependencies=no\\n' "$target" \
     >/etc/systemd/system/$target
+done
+for unit in "$@"; do
+  cp -L "/usr/lib/systemd/system/$unit" /etc/systemd/system/ || exit 1
+  printf 'Wants=%s\\n' "$unit" >>/etc/systemd/system/${TARGET}
 done
 # Services get their credentials by a mount that must reach this namespace.
 mount --make-rshared / || exit 1
@@ -39,8 +46,11 @@ export class SystemdHost {
     this.#pid = pid;
   }
 
-  /** Starts systemd on `host`. Returns why that cannot be done on this machine, if it cannot. */
-  static async start(host: Host): Promise<SystemdHost | string> {
+  /**
+   * Starts systemd on `host`, and `units` of its /usr/lib with it. Returns why that cannot be done on this machine, if it
+   * cannot.
+   */
+  static async start(host: Host, units: readonly string[] = []): Promise<SystemdHost | string> {
     const process = host.spawn([
       "unshare",
       "--pid",
@@ -51,6 +61,8 @@ export class SystemdHost {
       "sh",
       "-c",
       INIT,
+      "init",
+      ...units,
     ]);
     let output: Outcome | undefined;
     process.outcome.then((outcome) => output = outcome);
