@@ -3,13 +3,13 @@
  * when it changes from one to the other: configured, file, hardware, random. portal-protocol §6.5.
  */
 
-import fs from "node:fs";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../lib/base/bytes.ts";
 import { Fault } from "../lib/base/fault.ts";
 import { pathsOf } from "../lib/control/paths.ts";
-import { serviceOwner } from "./draft.ts";
+import { writeDraft } from "./draft.ts";
+import { holdFolder } from "./held_folder.ts";
 import { pathContext } from "./path_context.ts";
 
 /** Whose identity is wanted, and where it is kept. */
@@ -28,7 +28,7 @@ export async function deviceId(options: DeviceIdOptions): Promise<string> {
   const known = await knownDeviceId(options);
   if (known !== undefined) return known;
   const id = toHex(sha256(utf8(crypto.randomUUID())));
-  await writeIdFile(pathOf(options), id);
+  writeIdFile(pathOf(options), id);
   return id;
 }
 
@@ -113,23 +113,13 @@ async function readAtMost(file: Deno.FsFile, limit: number): Promise<Uint8Array 
   return length > limit ? undefined : bytes.subarray(0, length);
 }
 
-async function writeIdFile(path: string, id: string): Promise<void> {
-  const folder = path.replace(/[/\\][^/\\]*$/, "");
+function writeIdFile(path: string, id: string): void {
+  const [, folder, name] = /^(.*)[/\\]([^/\\]*)$/.exec(path)!;
   try {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o770 });
-    const owner = serviceOwner(folder);
-    // Not through links: he may have laid them.
-    if (owner !== undefined) fs.lchownSync(folder, owner.uid, owner.gid);
-    const draft = `${path}.${Deno.pid}`;
-    await Deno.remove(draft).catch(() => {});
-    const file = fs.openSync(draft, "wx", 0o640);
-    try {
-      if (owner !== undefined) fs.fchownSync(file, owner.uid, owner.gid);
-      fs.writeSync(file, JSON.stringify({ id }));
-    } finally {
-      fs.closeSync(file);
-    }
-    await Deno.rename(draft, path);
+    using held = holdFolder(folder!, 0o770);
+    const draft = `${held.path}/${name}.${Deno.pid}`;
+    writeDraft(draft, JSON.stringify({ id }), 0o640, held.owner);
+    Deno.renameSync(draft, `${held.path}/${name}`);
   } catch (cause) {
     throw new Fault(
       "privilege",

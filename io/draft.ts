@@ -31,13 +31,3 @@ export function writeDraft(path: string, text: string, mode: number, owner?: Own
     fs.closeSync(file);
   }
 }
-
-/**
- * Root may write first: where the folder above `folder` is the service's own user's, he must be able to read it. Returns
- * him; undefined where it is root's own affair, or this is not root.
- */
-export function serviceOwner(folder: string): Owner | undefined {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return undefined;
-  const { uid, gid } = fs.lstatSync(folder.slice(0, folder.lastIndexOf("/")) || "/");
-  return uid === 0 ? undefined : { uid, gid };
-}

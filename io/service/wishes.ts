@@ -4,11 +4,11 @@
  * where it cannot be read, nothing was switched.
  */
 
-import fs from "node:fs";
 import * as v from "valibot";
 import { IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
-import { type Owner, serviceOwner, writeDraft } from "../draft.ts";
+import { writeDraft } from "../draft.ts";
+import { type HeldFolder, holdFolder } from "../held_folder.ts";
 
 /** What was switched. */
 export interface Wishes {
@@ -70,8 +70,8 @@ export function writeWishes(path: string, wishes: Wishes, log: Log): void {
   const { internet, disabledResources, excluded, lan } = wishes;
   const kept = disabledResources.slice(0, MAX_RESOURCES);
   try {
-    const folder = path.slice(0, path.lastIndexOf("/"));
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const at = path.lastIndexOf("/");
+    using folder = holdFolder(path.slice(0, at), 0o700);
     const text = JSON.stringify({
       schema: 1,
       ...(internet === undefined ? {} : { internet }),
@@ -79,34 +79,20 @@ export function writeWishes(path: string, wishes: Wishes, log: Log): void {
       ...(lan === undefined ? {} : { lan }),
       disabledResources: kept,
     });
-    const owner = serviceOwner(folder);
-    if (owner === undefined) replace(path, `${text}\n`);
-    else replaceFor(owner, folder, path.slice(folder.length + 1), `${text}\n`);
+    replace(folder, path.slice(at + 1), `${text}\n`);
   } catch (error) {
     log.warn("cannot keep what was switched for the next start", { path, error });
   }
 }
 
-function replace(path: string, text: string, owner?: Owner): void {
-  const temporary = `${path}.${Deno.pid}.new`;
+function replace({ path, owner }: HeldFolder, name: string, text: string): void {
+  const temporary = `${path}/${name}.${Deno.pid}.new`;
   try {
     writeDraft(temporary, text, 0o600, owner);
-    Deno.renameSync(temporary, path);
+    Deno.renameSync(temporary, `${path}/${name}`);
   } catch (error) {
     removeQuietly(temporary);
     throw error;
-  }
-}
-
-/** Replaces the file `name` in a folder of `owner`, who may put a link in the folder's place at any time. */
-function replaceFor(owner: Owner, folder: string, name: string, text: string): void {
-  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
-  const held = fs.openSync(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  try {
-    fs.fchownSync(held, owner.uid, owner.gid);
-    replace(`/proc/self/fd/${held}/${name}`, text, owner);
-  } finally {
-    fs.closeSync(held);
   }
 }
 

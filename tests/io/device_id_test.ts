@@ -28,6 +28,12 @@ Deno.test({
       const { uid, isSymlink, mode } = await Deno.lstat(path);
       assert.deepEqual({ uid, isSymlink, mode: mode! & 0o777 }, { uid: 1234, isSymlink: false, mode: 0o640 });
       assert.equal((await Deno.stat(`${root}/precious`)).uid, 0);
+      await Deno.mkdir(`${root}/roots`);
+      await Deno.remove(`${state}/config`, { recursive: true });
+      await Deno.symlink(`${root}/roots`, `${state}/config`);
+      const made = deviceId({ role: "client", path, machineIdPath: "/nonexistent" });
+      await assert.rejects(made, /Cannot keep the device id/);
+      assert.deepEqual([...Deno.readDirSync(`${root}/roots`)], []);
     } finally {
       await Deno.remove(root, { recursive: true });
     }
