@@ -83,7 +83,7 @@ export function parseCredentials(text: string): Credentials | undefined {
 
 /**
  * Returns what root, as a member of `groups`, must keep to reach `needs`: the right to read everything where a folder of
- * somebody's is closed, the right to write everything where it is to write there.
+ * somebody's is closed, the right to write everything where it is to write there, and to give it away where that is another's.
  */
 export function keptForFiles(groups: readonly number[], needs: readonly Need[]): Kept {
   let set = 0n;
@@ -94,6 +94,8 @@ export function keptForFiles(groups: readonly number[], needs: readonly Need[]):
     const worst = closed.find(({ want }) => want === WRITE) ?? closed[0];
     if (worst === undefined) continue;
     set |= capabilitySet(worst.want === WRITE ? Capability.DAC_OVERRIDE : Capability.DAC_READ_SEARCH);
+    // What is written in another's folder is given to him, who is to read it.
+    if (worst.want === WRITE && worst.step.uid !== 0) set |= capabilitySet(Capability.CHOWN);
     const reason = `"${need.path}": ${describeObstacle(worst)}`;
     if (!reasons.includes(reason)) reasons.push(reason);
   }

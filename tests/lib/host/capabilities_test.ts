@@ -83,7 +83,7 @@ Deno.test("keptForFiles: nothing where root owns it or everybody may", () => {
   assert.deepEqual(keptForFiles([0], needs), { set: 0n, reasons: [] });
 });
 
-Deno.test("keptForFiles: the right to read for a program in a closed home, to write for a folder of another's", () => {
+Deno.test("keptForFiles: the right to read for a program in a closed home, to write and to give away for a folder of another's", () => {
   const home: [string, number, number, number, boolean] = ["/home/alice", 1000, 1000, 0o700, true];
   const program = need("read", "/home/alice/fz/main.ts", ROOT_FOLDER, home, [
     "/home/alice/fz",
@@ -98,7 +98,7 @@ Deno.test("keptForFiles: the right to read for a program in a closed home, to wr
   });
   const log = need("write", "/srv/log", ROOT_FOLDER, ["/srv/log", 1000, 1000, 0o755, true]);
   assert.deepEqual(keptForFiles([0], [log]), {
-    set: capabilitySet(Capability.DAC_OVERRIDE),
+    set: capabilitySet(Capability.DAC_OVERRIDE, Capability.CHOWN),
     reasons: ['"/srv/log": only user 1000 may write "/srv/log"'],
   });
 });
@@ -110,7 +110,8 @@ Deno.test("keptForFiles: the right to write for a folder that root itself has cl
     reasons: ['"/run/fz": nobody may write "/run/fz", not even user 0, whose it is'],
   });
   const home = need("write", "/home/alice/log", ROOT_FOLDER, ["/home/alice", 1000, 1000, 0o500, true]);
-  assert.deepEqual(keptForFiles([0], [home]).set, capabilitySet(Capability.DAC_OVERRIDE));
+  const both = capabilitySet(Capability.DAC_OVERRIDE, Capability.CHOWN);
+  assert.deepEqual(keptForFiles([0], [home]).set, both);
 });
 
 Deno.test("isReachable: the first class that fits decides, also when it allows less", () => {
