@@ -135,6 +135,51 @@ Deno.test("LogFile: comes back after its folder was removed", async () => {
   }
 });
 
+Deno.test({
+  name:
+    "LogFile: what root logs in the service's folder is its user's, and goes through no link or pipe that he laid",
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const before = Deno.env.get("FZ_STATE_DIR");
+    const state = `${folder}/state`;
+    Deno.env.set("FZ_STATE_DIR", state);
+    try {
+      await Deno.mkdir(state);
+      await Deno.chown(state, 1234, 1235);
+      const line = new TextEncoder().encode("a line\n");
+      const file = new LogFile(`${state}/log`);
+      file.write(line);
+      file.close();
+      for (const path of [`${state}/log`, `${state}/log/fz.log`]) {
+        const { uid, gid } = await Deno.lstat(path);
+        assert.deepEqual([uid, gid], [1234, 1235], path);
+      }
+      await Deno.writeTextFile(`${folder}/precious`, "as it was");
+      await Deno.mkdir(`${folder}/roots`);
+      const traps = [
+        ["ln", "-s", `${folder}/precious`, `${state}/log/fz.log`],
+        ["ln", `${folder}/precious`, `${state}/log/fz.log`],
+        ["mkfifo", `${state}/log/fz.log`],
+      ];
+      for (const [program, ...args] of traps) {
+        await Deno.remove(`${state}/log/fz.log`);
+        assert.ok((await new Deno.Command(program!, { args }).output()).success);
+        assert.throws(() => new LogFile(`${state}/log`), /Cannot write logs/);
+      }
+      await Deno.remove(`${state}/log`, { recursive: true });
+      await Deno.symlink(`${folder}/roots`, `${state}/log`);
+      assert.throws(() => new LogFile(`${state}/log`), /Cannot write logs/);
+      assert.deepEqual([...Deno.readDirSync(`${folder}/roots`)], []);
+      assert.equal(await Deno.readTextFile(`${folder}/precious`), "as it was");
+    } finally {
+      if (before === undefined) Deno.env.delete("FZ_STATE_DIR");
+      else Deno.env.set("FZ_STATE_DIR", before);
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
 Deno.test("readKeptLog: is undefined where no session left a log", () => {
   assert.equal(readKeptLog("/nonexistent/fz", { last: 10 }), undefined);
 });
