@@ -2,6 +2,7 @@
 
 import type { Paths } from "../../lib/control/paths.ts";
 import { MAX_PROFILE_BYTES } from "../../lib/control/profile_text.ts";
+import { serviceOwner } from "../held_folder.ts";
 import { locked, readBounded, removeFile, replaceFile } from "./files.ts";
 
 /** Returns where the copy of the settings of `profile` is. */
@@ -11,7 +12,7 @@ export function lastGoodFile({ state }: Paths, profile: string): string {
 
 /**
  * Keeps `bytes`, the settings of `profile`, which are good; undefined if it has none. Returns a warning if that cannot be
- * done: the session runs all the same.
+ * done: the session runs all the same. Nothing is kept by root in a folder of the service's user.
  */
 export async function keepGood(
   paths: Paths,
@@ -19,6 +20,8 @@ export async function keepGood(
   bytes: Uint8Array | undefined,
 ): Promise<string | undefined> {
   const path = lastGoodFile(paths, profile);
+  // The service keeps one of its own: root would leave it a lock that it cannot take, or follow a link that it laid.
+  if (serviceOwner(`${paths.state}/profiles`) !== undefined) return undefined;
   try {
     const kept = await readBounded(path, MAX_PROFILE_BYTES);
     if (bytes === undefined) {

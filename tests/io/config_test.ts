@@ -230,6 +230,21 @@ Deno.test("Profiles.load: a good copy that cannot be kept is a warning", async (
 });
 
 Deno.test({
+  name: "Profiles.load: root keeps no copy in the service's state, where its user may have laid links",
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+  async fn() {
+    using home = makeHome();
+    await home.profiles.change("default", "name", "box");
+    const [state, roots] = [`${home.folder}/state`, `${home.folder}/roots`];
+    for (const folder of [state, roots]) Deno.mkdirSync(folder);
+    Deno.chownSync(state, 1234, 1234);
+    Deno.symlinkSync(roots, `${state}/profiles`);
+    assert.equal((await home.profiles.load(CURRENT, "session")).warning, undefined);
+    assert.deepEqual([...Deno.readDirSync(roots)], []);
+  },
+});
+
+Deno.test({
   name: "Profiles.load: root does not take settings that everybody may write",
   ignore: Deno.uid() !== 0,
   async fn() {
