@@ -38,7 +38,7 @@ async function startOurs(network: Network): Promise<TunnelUnderTest> {
   const gateway = network.role("gateway-1");
   const target = "172.20.0.1";
   await untilReachable(client.host, target);
-  await waitForPath(client.events, "direct", 10_000);
+  await waitForPath(client.events, "direct");
   return {
     name: "fz",
     version: `Deno ${Deno.version.deno}`,

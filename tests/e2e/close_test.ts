@@ -10,25 +10,6 @@ import { tracesOn } from "./support/traces.ts";
 
 const WEB = "http://172.20.0.10/";
 
-/** A client is to be gone within a second; the second one is for a machine with more to do than processors. */
-const STOP_LIMIT_MS = 2000;
-/** A goodbye needs one way through the network; a path that just falls silent takes the gateway minutes to give up. */
-const GOODBYE_LIMIT_MS = 2000;
-/** The exit that a second signal demands: no cleaning up, only the end of the process. */
-const AT_ONCE_LIMIT_MS = 1000;
-/**
- * From the signal to the gateway to an answer by the other one: its goodbye, a second for the new connection, and a
- * second for a request caught in between, which TCP repeats only then.
- */
-const GOODBYE_FAILOVER_LIMIT_MS = 3000;
-/**
- * A client's checks give a silent path up after 15.25 s, the agent waits 2 s for another one; then as above. A fetch
- * that began in vain blocks the loop for up to 3 s.
- */
-const SILENCE_FAILOVER_LIMIT_MS = 25_000;
-/** The portal waits a second before it tells of lost relays; then checks and, for TCP, up to 3 s of patience. */
-const RELAY_LIMIT_MS = 15_000;
-
 Deno.test(
   "close: clients and gateways that end, asked or not",
   onNetwork({ underlay: "dual", gateways: 2 }, async (network, check) => {
@@ -39,19 +20,19 @@ Deno.test(
       await network.curl(WEB);
       const marks = gateways(network).map(({ events }) => events.mark());
       assert.notEqual(await tracesOn(network.client), clean);
-      const beganAt = Date.now();
       client.process.kill("SIGTERM");
       const { code, stderr } = await client.process.outcome;
-      const endedAt = Date.now();
       assert.equal(code, 0, stderr);
-      assert.ok(endedAt - beganAt <= STOP_LIMIT_MS, `it took ${endedAt - beganAt} ms`);
-      const removed = await Promise.any(
-        gateways(network).map(({ events }, index) =>
-          events.waitFor("client-removed", { from: marks[index]!, timeoutMs: GOODBYE_LIMIT_MS })
-        ),
-      );
+      const removed = await eventually(() => {
+        const found = gateways(network).flatMap(({ events }, index) =>
+          events.all().slice(marks[index]!).filter((event) =>
+            event.event === "client-removed"
+          )
+        )[0];
+        assert.ok(found, "no gateway has removed it");
+        return found;
+      });
       assert.equal(removed.reason, "goodbye");
-      assert.ok(Date.parse(removed.time) - beganAt <= GOODBYE_LIMIT_MS);
       assert.equal(await tracesOn(network.client), clean);
     });
 
@@ -62,19 +43,19 @@ Deno.test(
       assert.equal(await tracesOn(network.client), clean);
     });
 
-    await check("SIGTERM while the network is away: in time and clean all the same", async () => {
-      const client = await network.startClient();
-      await network.curl(WEB);
-      const uplink = network.uplink("client");
-      await uplink.cut();
-      const beganAt = Date.now();
-      client.process.kill("SIGTERM");
-      const { code } = await client.process.outcome;
-      assert.equal(code, 0);
-      assert.ok(Date.now() - beganAt <= STOP_LIMIT_MS, `it took ${Date.now() - beganAt} ms`);
-      await uplink.restore();
-      assert.equal(await tracesOn(network.client), clean);
-    });
+    await check(
+      "SIGTERM while the network is away: clean all the same, and not after TCP has given up",
+      async () => {
+        const client = await network.startClient();
+        await network.curl(WEB);
+        const uplink = network.uplink("client");
+        await uplink.cut();
+        // What waits longer is killed, which is no exit code.
+        assert.equal((await client.process.stop()).code, 0);
+        await uplink.restore();
+        assert.equal(await tracesOn(network.client), clean);
+      },
+    );
 
     await check("a second signal stops at once what a first one could not yet", async () => {
       const client = await network.startClient();
@@ -83,13 +64,12 @@ Deno.test(
       const uplink = network.uplink("client");
       await uplink.cut();
       try {
-        client.process.kill("SIGTERM");
-        await client.events.waitFor("stopping");
-        const beganAt = Date.now();
-        client.process.kill("SIGTERM");
+        // Both are there when it goes on, however soon it could end after the first one alone: with 0, not with 130.
+        for (const signal of ["SIGSTOP", "SIGTERM", "SIGINT", "SIGCONT"] as const) {
+          client.process.kill(signal);
+        }
         const { code } = await client.process.outcome;
         assert.equal(code, 130);
-        assert.ok(Date.now() - beganAt <= AT_ONCE_LIMIT_MS, `it took ${Date.now() - beganAt} ms`);
       } finally {
         await uplink.restore();
       }
@@ -119,11 +99,8 @@ Deno.test(
       const gateway = network.role(`gateway-${used}`);
       const beganAt = Date.now();
       gateway.process.kill("SIGTERM");
-      const first = await loop.waitFor(3 - used, beganAt, 2 * GOODBYE_FAILOVER_LIMIT_MS);
-      assert.ok(
-        first.endedAt - beganAt <= GOODBYE_FAILOVER_LIMIT_MS,
-        `it took ${first.endedAt - beganAt} ms: ${JSON.stringify(loop.attempts.slice(-10))}`,
-      );
+      await loop.waitFor(3 - used, beganAt);
+      // By its word, that is, and not because it fell silent.
       const lost = await client.events.waitFor("disconnected", { from: mark });
       assert.equal(lost.reason, "goodbye");
       assert.equal((await gateway.process.outcome).code, 0);
@@ -135,11 +112,7 @@ Deno.test(
       const gateway = network.role(`gateway-${used}`);
       const beganAt = Date.now();
       gateway.process.kill("SIGKILL");
-      const first = await loop.waitFor(3 - used, beganAt, 2 * SILENCE_FAILOVER_LIMIT_MS);
-      assert.ok(
-        first.endedAt - beganAt <= SILENCE_FAILOVER_LIMIT_MS,
-        `it took ${first.endedAt - beganAt} ms`,
-      );
+      await loop.waitFor(3 - used, beganAt);
       await network.startGateway(used);
     });
     await loop.stop();
@@ -153,12 +126,12 @@ Deno.test(
     async (network, check) => {
       const client = await network.startClient();
       const stream = await Stream.start(network);
-      await waitForPath(client.events, "relayed", RELAY_LIMIT_MS);
+      await waitForPath(client.events, "relayed");
 
       await check("a relay killed: the stream goes on over the other one", async () => {
         const used = usedRelay(network, client);
         await killed(network.role(`relay-${used}`));
-        await stream.advance(20, RELAY_LIMIT_MS);
+        await stream.advance(20);
         assert.equal(usedRelay(network, client), 3 - used);
         await network.startRelay(used);
       });
@@ -167,7 +140,7 @@ Deno.test(
         const used = usedRelay(network, client);
         await allocationsAt(network, 3 - used);
         await killed(network.role(`relay-${used}`));
-        await stream.advance(20, RELAY_LIMIT_MS);
+        await stream.advance(20);
         assert.equal(usedRelay(network, client), 3 - used);
       });
 
@@ -175,7 +148,7 @@ Deno.test(
         const used = usedRelay(network, client);
         await killed(network.role(`relay-${used}`));
         await network.startRelay(used);
-        await stream.advance(20, RELAY_LIMIT_MS);
+        await stream.advance(20);
         assert.equal(usedRelay(network, client), used);
       });
 
@@ -215,5 +188,5 @@ async function allocationsAt(network: Network, relay: number): Promise<void> {
   await eventually(async () => {
     const ports = await network.host(`relay-${relay}`).must(["ss", "-HuanO", "sport", ">=", ":49152"]);
     assert.ok(ports.trim().split("\n").length >= 2, `ports: ${ports}`);
-  }, RELAY_LIMIT_MS);
+  });
 }

@@ -1,17 +1,12 @@
 import assert from "node:assert/strict";
 import type { LabProcess } from "../../io/lab/process.ts";
 import type { Network } from "./support/network.ts";
-import { type Check, eventually, onNetwork, sleep } from "./support/on_network.ts";
+import { type Check, eventually, onNetwork } from "./support/on_network.ts";
+import { PATIENCE_MS } from "./support/patience.ts";
 import { assertRefused, ping } from "./support/probe.ts";
 
-/**
- * How long a change at the portal may take to be felt. It is pushed at once and a network of one machine adds next to
- * nothing; what this leaves room for is a test machine that is busy with other things.
- */
-const PUSH_LIMIT_MS = 2500;
-
-/** The client's first attempts may take 15 s in all; the rest is for starting a program on a busy machine. */
-const START_BUDGET_MS = 15_000 + 10_000;
+/** Echo requests in a row that another resource may lose when something is changed beside it. */
+const FEW = 5;
 
 Deno.test(
   "fz run: ends with a clear cause when the portal does not want it",
@@ -24,18 +19,17 @@ Deno.test(
       await network.admin("POST", "/v1/tokens", token);
       await assertEnds(network, { FIREZONE_TOKEN: "old-token" }, 4, /token expired/);
     });
-    await check("no portal where there should be one: exit code 5, within its budget", async () => {
+    await check("no portal where there should be one: exit code 5, and not for ever", async () => {
       const url = `ws://${network.uplink("portal").v4}:9/`;
-      const start = performance.now();
       await assertEnds(network, { FIREZONE_API_URL: url, FZ_FAIL_FAST: "1" }, 5, /Cannot reach the portal/);
-      const took = performance.now() - start;
-      assert.ok(took < START_BUDGET_MS, `it took ${took} ms`);
     });
     await check("a token that expires at run time: exit code 4", async () => {
-      const token = { kind: "client", name: "short", actor: "robot", token: "short-token", expires_in: 8 };
+      const token = { kind: "client", name: "short", actor: "robot", token: "short-token" };
       await network.admin("POST", "/v1/tokens", token);
       const client = await network.startClient({ env: { FIREZONE_TOKEN: "short-token" } });
       assert.match(await network.curl("http://exact.site.test/"), /hello/);
+      // Only here, however long the start took.
+      await network.admin("POST", "/v1/tokens", { ...token, expires_at: Math.ceil(Date.now() / 1000) + 1 });
       await assertEnded(client.process, 4, /token expired/);
       await assertUntouched(network);
     });
@@ -73,9 +67,7 @@ Deno.test(
           const lost = roles.map(({ events }) => events.mark());
           await network.startPortal();
           await Promise.all(
-            roles.map(({ events }, index) =>
-              events.waitFor("portal-connected", { from: lost[index]! - 1, timeoutMs: 20_000 })
-            ),
+            roles.map(({ events }, index) => events.waitFor("portal-connected", { from: lost[index]! - 1 })),
           );
           assert.match(await network.curl(fresh.shift()!, "--retry", "3", "--retry-connrefused"), /hello/);
           const { code, stdout } = await transfer.outcome;
@@ -100,7 +92,6 @@ Deno.test(
 );
 
 async function checkRevokedPolicy(network: Network, check: Check): Promise<void> {
-  const revoked = () => Pings.start(network, "web.site.test");
   const kept = await Pings.start(network, "172.20.0.10");
   const policy = await policyId(network, "web");
   for (
@@ -118,37 +109,50 @@ async function checkRevokedPolicy(network: Network, check: Check): Promise<void>
     ] as const
   ) {
     await check(`a policy is ${how}: its traffic stops, other traffic does not`, async () => {
-      const pings = await revoked();
+      const pings = await Pings.start(network, "web.site.test");
       const download = network.client.spawn(["curl", "-sSN", "http://web.site.test/slow/1000"]);
       await download.waitFor(/line 3\n/);
       const mark = network.role("gateway-1").process.stderr.length;
-      const at = Date.now();
       await take();
-      await sleep(PUSH_LIMIT_MS + 1500);
-      assert.ok(pings.last() < at + PUSH_LIMIT_MS, `pings went on for ${pings.last() - at} ms`);
-      const lines = download.stdout;
-      await sleep(500);
-      assert.equal(download.stdout, lines);
-      assert.match(network.role("gateway-1").process.stderr.slice(mark), /access revoked/);
-      assert.ok(kept.last() > Date.now() - 1500, "the other resource was cut off, too");
-      assert.ok(kept.longestGap(at) < 1500, `a gap of ${kept.longestGap(at)} ms in the other resource`);
+      await revoked(network, mark);
+      await assertSilent(kept, () => [pings.count, download.stdout]);
       await Promise.all([pings.stop(), download.stop()]);
       await giveBack();
       await eventually(() => network.curl("http://web.site.test/", "--max-time", "3"));
     });
   }
   await check("a policy expires: its traffic stops by itself, other traffic does not", async () => {
-    const pings = await revoked();
-    const at = Math.ceil(Date.now() / 1000 + 2) * 1000;
+    const pings = await Pings.start(network, "web.site.test");
+    const mark = network.role("gateway-1").process.stderr.length;
+    // Another policy is asked for anew, which has to be over by then.
+    const at = Math.ceil(Date.now() / 1000 + 10) * 1000;
     const policy = { group: "robots", resource: "web", expires_at: at / 1000 };
     await network.admin("POST", "/v1/policies", policy);
-    await sleep(at - Date.now() + PUSH_LIMIT_MS + 1500);
-    assert.ok(pings.last() > at - 1000, `pings ended ${at - pings.last()} ms too early`);
-    assert.ok(pings.last() < at + PUSH_LIMIT_MS, `pings went on for ${pings.last() - at} ms`);
-    assert.ok(kept.longestGap(at) < 1500, `a gap of ${kept.longestGap(at)} ms in the other resource`);
+    await pings.more(5);
+    await revoked(network, mark, at);
+    await assertSilent(kept, () => [pings.count]);
     await pings.stop();
   });
   await kept.stop();
+}
+
+/** Waits until the gateway says after `mark` in its log that it took access away at `time` (Unix milliseconds) or later. */
+async function revoked(network: Network, mark: number, time = 0): Promise<void> {
+  const { process } = network.role("gateway-1");
+  await eventually(() => {
+    const lines = [...process.stderr.slice(mark).matchAll(/^(\S+).*access revoked/gm)];
+    assert.ok(lines.some(([, at]) => Date.parse(at!) >= time), process.describe());
+  });
+}
+
+/** Asserts that nothing is added to what `received` returns while the other resource, `kept`, goes on answering. */
+async function assertSilent(kept: Pings, received: () => unknown): Promise<void> {
+  // What was on its way when access ended still arrives.
+  await kept.more(5);
+  const before = received();
+  await kept.more(10);
+  assert.deepEqual(received(), before);
+  assert.ok(kept.lostInARow <= FEW, `${kept.lostInARow} in a row were lost in the other resource`);
 }
 
 async function checkFilters(network: Network, check: Check): Promise<void> {
@@ -161,7 +165,7 @@ async function checkFilters(network: Network, check: Check): Promise<void> {
       filters,
     });
   const http = (port: number) =>
-    network.client.run(["curl", "-sS", "--max-time", "5", `http://exact.site.test:${port}/`]);
+    network.client.run(["curl", "-sS", "--max-time", "30", `http://exact.site.test:${port}/`]);
   const assertPorts = async (open: number, closed: number) => {
     assert.match((await http(open)).stdout, /hello/);
     await assertRefused(network, `http://exact.site.test:${closed}/`);
@@ -175,9 +179,9 @@ async function checkFilters(network: Network, check: Check): Promise<void> {
     await filter("tcp/80-100", "icmp");
     await eventually(() => assertPorts(80, 8080));
     assert.equal((await ping(network, "exact.site.test")).code, 0);
-    const { code, stdout } = await network.client.run(["ping", "-c2", "-W5", "172.20.0.10"]);
+    const { code, stdout } = await network.client.run(["ping", "-c2", "-W30", "172.20.0.10"]);
     assert.equal(code, 0, stdout);
-    assert.ok(running.longestGap(running.first()) < 1500, "the other resource was touched");
+    assert.ok(running.lostInARow <= FEW, "the other resource was touched");
     await running.stop();
   });
   await check("the gateway has taken on the filter, too", () => {
@@ -189,9 +193,9 @@ async function checkFilters(network: Network, check: Check): Promise<void> {
     await download.waitFor(/line 3\n/);
     await filter("tcp/8080");
     await eventually(() => assertPorts(8080, 80));
-    const lines = download.stdout;
-    await sleep(500);
-    assert.equal(download.stdout, lines);
+    const running = await Pings.start(network, "172.20.0.10");
+    await assertSilent(running, () => download.stdout);
+    await running.stop();
     assert.notEqual((await network.client.run(["ping", "-c1", "-W1", "exact.site.test"])).code, 0);
     await download.stop();
   });
@@ -249,14 +253,13 @@ async function assertEnds(
   sentence: RegExp,
 ): Promise<void> {
   const args = ["run", "--dns-control", "etc-resolv-conf"];
-  const outcome = await network.fz(args, network.clientEnv(env));
-  assert.equal(outcome.code, code, outcome.stderr);
-  assertSentence(outcome.stderr, sentence);
+  const process = network.client.spawn(network.command(args), { env: network.programEnv(env) });
+  await assertEnded(process, code, sentence);
   await assertUntouched(network);
 }
 
 async function assertEnded(process: LabProcess, code: number, sentence: RegExp): Promise<void> {
-  const late = setTimeout(() => process.kill("SIGKILL"), 30_000);
+  const late = setTimeout(() => process.kill("SIGKILL"), PATIENCE_MS);
   const outcome = await process.outcome;
   clearTimeout(late);
   assert.equal(outcome.code, code, outcome.stderr);
@@ -288,34 +291,35 @@ class Pings {
 
   /** Starts and waits for the first answer. */
   static async start(network: Network, target: string): Promise<Pings> {
-    const process = network.client.spawn(["ping", "-D", "-i", "0.2", target]);
+    const process = network.client.spawn(["ping", "-i", "0.2", target]);
     await process.waitFor(/bytes from/);
     return new Pings(process);
   }
 
-  /** When the first answer came, in Unix milliseconds. */
-  first(): number {
-    return this.#times()[0]!;
+  /** How many answers have come. */
+  get count(): number {
+    return this.#numbers.length;
   }
 
-  /** When the last answer came. */
-  last(): number {
-    return this.#times().at(-1)!;
+  /** The most requests in a row that were not answered, up to the last answer. */
+  get lostInARow(): number {
+    const numbers = this.#numbers;
+    return Math.max(0, ...numbers.slice(1).map((number, index) => number - numbers[index]! - 1));
   }
 
-  /** Returns the longest time without an answer since `from`, in milliseconds. */
-  longestGap(from: number): number {
-    const times = [from, ...this.#times().filter((time) => time > from)];
-    return Math.max(0, ...times.slice(1).map((time, index) => time - times[index]!));
+  /** Waits for `count` more answers. */
+  async more(count: number): Promise<void> {
+    const goal = this.count + count;
+    await eventually(() => assert.ok(this.count >= goal, this.#process.describe()));
   }
 
   async stop(): Promise<void> {
     await this.#process.stop();
   }
 
-  #times(): number[] {
-    return [...this.#process.stdout.matchAll(/^\[([\d.]+)\] \d+ bytes from/gm)].map(([, time]) =>
-      Number(time) * 1000
+  get #numbers(): number[] {
+    return [...this.#process.stdout.matchAll(/bytes from.* icmp_seq=(\d+)/g)].map(([, number]) =>
+      Number(number)
     );
   }
 }

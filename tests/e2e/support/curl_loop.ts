@@ -2,6 +2,7 @@
 
 import type { LabProcess } from "../../../io/lab/process.ts";
 import type { Network } from "./network.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** One fetch; times are Unix times in milliseconds. */
 export interface Attempt {
@@ -45,14 +46,14 @@ export class CurlLoop {
   }
 
   /** Waits for the first fetch by `gateway` that began after `since`, and returns it. */
-  async waitFor(gateway: number, since: number, timeoutMs: number): Promise<Attempt> {
-    const deadline = performance.now() + timeoutMs;
+  async waitFor(gateway: number, since: number): Promise<Attempt> {
+    const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       const found = this.attempts.find((attempt) => attempt.gateway === gateway && attempt.beganAt >= since);
       if (found !== undefined) return found;
       if (performance.now() > deadline) {
         const last = this.attempts.slice(-20).map((attempt) => JSON.stringify(attempt)).join("\n");
-        throw new Error(`no fetch by gateway ${gateway} within ${timeoutMs} ms; the last were:\n${last}`);
+        throw new Error(`no fetch by gateway ${gateway} within ${PATIENCE_MS} ms; the last were:\n${last}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

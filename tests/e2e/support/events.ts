@@ -1,6 +1,7 @@
 /** The story that a running role tells (FZ_EVENTS), read while it is being written. */
 
 import type { RunEvent } from "../../../lib/control/event.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 type Named<E extends RunEvent["event"]> = Extract<RunEvent, { event: E }> & { readonly time: string };
 
@@ -34,7 +35,7 @@ export class Events {
     name: E,
     options: { from?: number; accepts?: (event: Named<E>) => boolean; timeoutMs?: number } = {},
   ): Promise<Named<E>> {
-    const { from = 0, accepts = () => true, timeoutMs = 15_000 } = options;
+    const { from = 0, accepts = () => true, timeoutMs = PATIENCE_MS } = options;
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const events = this.all();

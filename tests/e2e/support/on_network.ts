@@ -2,6 +2,7 @@
 
 import { inLab } from "../../../io/lab/lab.ts";
 import { Network, type NetworkOptions } from "./network.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** One check on a running network, reported under its own name. */
 export interface Check {
@@ -33,7 +34,7 @@ export function onNetwork(
 }
 
 /** Tries `attempt` until it does not throw and returns its result; throws its last error after `timeoutMs`. */
-export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = 10_000): Promise<T> {
+export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = PATIENCE_MS): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {

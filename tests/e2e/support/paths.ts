@@ -20,13 +20,12 @@ export function currentPath(events: Events): EventPath | undefined {
 export async function waitForPath(
   events: Events,
   kind: EventPath["kind"],
-  timeoutMs: number,
 ): Promise<EventPath> {
   return await eventually(() => {
     const path = currentPath(events);
     assert.equal(path?.kind, kind, `the path is ${JSON.stringify(path)}`);
     return path!;
-  }, timeoutMs);
+  });
 }
 
 /**
@@ -52,15 +51,26 @@ const BULK_BYTES = 1_000_000;
 /** What those may come to while a body is fetched. */
 const NOISE_BYTES = BULK_BYTES / 4;
 
-/** Fetches much through the tunnel and returns those of `witnesses` (hosts) that carried it. */
-export async function carriersOf(
+/** What is fetched from the site's web server. */
+const BULK_URL = `http://172.20.0.10/bytes/${BULK_BYTES}`;
+
+/**
+ * Fetches much through the tunnel until those of `witnesses` (hosts) that carried it are `expected`: either end turns to a
+ * better path on its own, when its own check was answered.
+ */
+export async function assertCarriers(
   network: Network,
-  url: string,
   witnesses: readonly string[],
-): Promise<string[]> {
+  expected: readonly string[],
+): Promise<void> {
+  await eventually(async () => assert.deepEqual(await carriersOf(network, witnesses), expected));
+}
+
+/** Returns those of `witnesses` that carried a fetch. */
+async function carriersOf(network: Network, witnesses: readonly string[]): Promise<string[]> {
   const before = await Promise.all(witnesses.map((name) => carriedBytes(network, name)));
   const body = await network.client.must(
-    ["curl", "-sS", "--fail", "--max-time", "30", "-o", "/dev/null", "-w", "%{size_download}", url],
+    ["curl", "-sS", "--fail", "--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}", BULK_URL],
   );
   assert.equal(Number(body), BULK_BYTES);
   const after = await Promise.all(witnesses.map((name) => carriedBytes(network, name)));
@@ -73,6 +83,3 @@ export async function carriersOf(
     return carried > BULK_BYTES;
   });
 }
-
-/** What `carriersOf` should fetch. */
-export const BULK_URL = `http://172.20.0.10/bytes/${BULK_BYTES}`;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { LabProcess } from "../../../io/lab/process.ts";
 import type { Network } from "./network.ts";
 import { eventually } from "./on_network.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** Ten a second: longer than any test. */
 const LINES = 100_000;
@@ -21,7 +22,7 @@ export class Stream {
    */
   static async start(network: Network, { keepAlive = true } = {}): Promise<Stream> {
     const process = network.client.spawn([
-      ...["curl", "-sS", "--fail", "--no-buffer", "--connect-timeout", "10"],
+      ...["curl", "-sS", "--fail", "--no-buffer", "--connect-timeout", "60"],
       ...(keepAlive ? ["--keepalive-time", "4"] : ["--no-keepalive"]),
       `http://172.20.0.10/slow/${LINES}`,
     ]);
@@ -30,7 +31,7 @@ export class Stream {
   }
 
   /** Waits until `count` more lines than now have arrived. */
-  async advance(count: number, timeoutMs: number): Promise<void> {
+  async advance(count: number, timeoutMs = PATIENCE_MS): Promise<void> {
     const goal = this.#lines.length + count;
     await eventually(() => {
       const received = this.#lines.length;
