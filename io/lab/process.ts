@@ -18,6 +18,10 @@ export interface SpawnOptions {
 /** Output kept per stream; older text is forgotten. */
 const KEPT_CHARACTERS = 4 * 1024 * 1024;
 
+/** Bounds of what hangs, on machines of any speed. */
+const PATIENCE_MS = 90_000;
+const GRACE_MS = 30_000;
+
 export class LabProcess {
   readonly pid: number;
   readonly command: readonly string[];
@@ -63,7 +67,7 @@ export class LabProcess {
    * Returns the first match of `pattern` in standard output or standard error, at once or when it appears. Throws with
    * the output so far if the process ends or `timeoutMs` passes without one.
    */
-  async waitFor(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpExecArray> {
+  async waitFor(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<RegExpExecArray> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const match = pattern.exec(this.#stdout) ?? pattern.exec(this.#stderr);
@@ -89,7 +93,7 @@ export class LabProcess {
   }
 
   /** Asks the process to end, insists after `graceMs`, ends its children too, and returns its outcome. */
-  async stop(graceMs = 2000): Promise<Outcome> {
+  async stop(graceMs = GRACE_MS): Promise<Outcome> {
     this.kill("SIGTERM");
     const timer = setTimeout(() => this.kill("SIGKILL"), graceMs);
     try {

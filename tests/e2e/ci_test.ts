@@ -86,7 +86,7 @@ Deno.test("docs/ci.md: shows the script as it is", async () => {
 type JobOptions = Parameters<Job["start"]>[0];
 
 async function assertFails(job: Job, code: number, says: RegExp, options: JobOptions): Promise<void> {
-  const outcome = await job.run({ env: { FZ_CI_TIMEOUT: "4s" }, ...options });
+  const outcome = await job.run({ env: { FZ_CI_TIMEOUT: "6s" }, ...options });
   assert.equal(outcome.code, code, outcome.stderr);
   assert.match(outcome.stderr, says);
   assert.doesNotMatch(outcome.stdout, /You reached/);

@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import { LabProcess } from "../../io/lab/process.ts";
 import { toolPath } from "../../io/lab/isolation.ts";
 import { inLab } from "../../io/lab/lab.ts";
+import { eventually } from "./support/on_network.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 Deno.test("fz demo: reaches the web server directly and says how, step by step", async () => {
+  const since = performance.now();
   const { code, document } = await demoJson([]);
+  const whole = performance.now() - since;
   assert.equal(code, 0);
   assert.equal(document.schema, 1);
   assert.equal(document.ok, true);
@@ -31,7 +34,7 @@ Deno.test("fz demo: reaches the web server directly and says how, step by step",
   ) {
     assert.ok(names.includes(name), `${name} in ${names}`);
   }
-  assert.ok(document.steps.every(({ ms }) => ms >= 0 && ms < 20_000));
+  assert.ok(document.steps.every(({ ms }) => ms >= 0 && ms <= whole), JSON.stringify(document.steps));
   await assertNothingLeft();
 });
 
@@ -59,7 +62,7 @@ Deno.test("fz demo: tells its story as lines for people", async () => {
 
 Deno.test("fz demo --keep: prints commands that work, and ends with a signal", async () => {
   const demo = spawnFz(["demo", "--keep"]);
-  const [, command] = await demo.waitFor(/^ {2}(nsenter .* client curl .*)$/m, 30_000);
+  const [, command] = await demo.waitFor(/^ {2}(nsenter .* client curl .*)$/m);
   const page = await new LabProcess(["sh", "-c", command!], ["sh"], { path: toolPath() }).outcome;
   assert.match(page.stdout, /You reached the intranet/, page.stderr);
   demo.kill("SIGINT");
@@ -72,11 +75,10 @@ Deno.test("fz demo: leaves nothing behind when it is interrupted, wherever it is
     for (const step of [/hosts/, /portal/, /signed in/]) {
       await t.step(`${signal} after ${step}`, async () => {
         const demo = spawnFz(["demo"]);
-        await demo.waitFor(step, 20_000);
-        const since = performance.now();
+        await demo.waitFor(step);
         demo.kill(signal);
+        // One that went on to its end would have succeeded.
         assert.notEqual((await demo.outcome).code, 0);
-        assert.ok(performance.now() - since < 3000, "it ends soon");
         await assertNothingLeft();
       });
     }
@@ -127,11 +129,7 @@ async function demoJson(args: readonly string[]): Promise<{ code: number; docume
 
 /** Waits until no role runs any more; then there must be no interface and no name of a namespace. */
 async function assertNothingLeft(): Promise<void> {
-  const deadline = performance.now() + 3000;
-  while (roles().length > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.deepEqual(roles(), []);
+  await eventually(() => assert.deepEqual(roles(), []));
   const show = new LabProcess(["sh", "-c", "ip -brief link | grep -v '^lo '; ip netns"], ["ip"], {
     path: toolPath(),
   });

@@ -106,7 +106,7 @@ Deno.test(
     });
     await check("another client runs: 7", async () => {
       await client.must(["cp", "/bin/sleep", "/run/firezone-headless-client"]);
-      const other = client.spawn(["/run/firezone-headless-client", "60"]);
+      const other = client.spawn(["/run/firezone-headless-client", "1000"]);
       const { code, findings } = await doctor(network);
       assert.equal(code, 7);
       assert.match(the(findings, "clients").message, /firezone-headle\w* \(pid \d+\)/);

@@ -105,7 +105,7 @@ Deno.test(
 
     await check("a lock that somebody holds: told with the process", async () => {
       await network.client.must(["mkdir", "-p", "/run/fz"]);
-      const holder = network.client.spawn(["flock", "/run/fz/fz.lock", "-c", "echo held; sleep 60"]);
+      const holder = network.client.spawn(["flock", "/run/fz/fz.lock", "-c", "echo held; sleep 1000"]);
       await holder.waitFor(/held/);
       for (const args of [["cleanup"], ["run"]]) {
         const { code, stderr } = await fz(network, args, TOKEN);

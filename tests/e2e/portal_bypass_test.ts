@@ -69,9 +69,9 @@ Deno.test(
       await tell(to);
       resolver.kill("SIGHUP");
       address = to;
-      await client.events.waitFor("portal-lost", { from, timeoutMs: 20_000 });
+      await client.events.waitFor("portal-lost", { from });
       await network.startPortal();
-      await client.events.waitFor("portal-connected", { from, timeoutMs: 40_000 });
+      await client.events.waitFor("portal-connected", { from });
     };
 
     const staysOutside = async () => {
@@ -112,7 +112,7 @@ Deno.test(
       const before = await count("outside");
       const from = client.events.mark();
       client.process.kill("SIGHUP");
-      await client.events.waitFor("portal-connected", { from, timeoutMs: 30_000 });
+      await client.events.waitFor("portal-connected", { from });
       await eventually(staysOutside);
       assert.ok(await count("outside") > before);
     });

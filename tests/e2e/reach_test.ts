@@ -3,6 +3,7 @@ import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import { dig } from "./support/dig.ts";
 import type { Network, Role, Underlay } from "./support/network.ts";
 import { type Check, onNetwork } from "./support/on_network.ts";
+import { waitForPath } from "./support/paths.ts";
 import { assertRefused, ping, udpEcho } from "./support/probe.ts";
 import { INTERNET, RESOURCES } from "./support/seed.ts";
 
@@ -127,7 +128,7 @@ async function checkNames(network: Network, client: Role, check: Check): Promise
     });
   }
   await check("curl: a large answer arrives whole", async () => {
-    const script = "curl -sS --fail --max-time 30 http://exact.site.test/bytes/10000000 | sha256sum";
+    const script = "curl -sS --fail --max-time 90 http://exact.site.test/bytes/10000000 | sha256sum";
     const expected = await sha256(new Uint8Array(10_000_000).fill(0x66));
     assert.equal((await network.client.must(["sh", "-c", script])).split(" ")[0], expected);
   });
@@ -145,10 +146,10 @@ async function checkNames(network: Network, client: Role, check: Check): Promise
     await assertRefused(network, "http://nobody.gone.site.test/");
   });
   await check("the events tell of the connection", async () => {
-    const { path } = await client.events.waitFor("connected");
-    assert.equal(path.kind, "direct");
-    const gateway = await network.role("gateway-1").events.waitFor("client-connected");
-    assert.equal(gateway.path.kind, "direct");
+    await client.events.waitFor("connected");
+    // A first path may be relayed.
+    await waitForPath(client.events, "direct");
+    await network.role("gateway-1").events.waitFor("client-connected");
   });
 }
 
@@ -260,7 +261,7 @@ async function checkInternet(
       assert.equal(await seenBy(family), addressOf("client", family));
     });
   }
-  const { code } = await client.process.stop(10_000);
+  const { code } = await client.process.stop();
   assert.equal(code, 0);
   await client.events.waitFor("stopped");
   const again = await network.startClient({ args: ["--activate-internet-resource"] });

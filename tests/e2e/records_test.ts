@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { onNetwork, sleep } from "./support/on_network.ts";
+import { eventually, onNetwork } from "./support/on_network.ts";
 import { RESOURCES, TOKENS } from "./support/seed.ts";
 
 Deno.test(
@@ -17,9 +17,11 @@ Deno.test(
         env: network.programEnv(),
       });
       assert.match((await fz("log", "level", "debug")).stdout, /^debug$/m);
-      await sleep(500);
-      await network.curl("http://web.site.test/", "-4");
-      await follower.waitFor(/DEBUG/);
+      // It may not be listening yet.
+      await eventually(async () => {
+        await network.curl("http://web.site.test/", "-4");
+        assert.match(follower.stdout, /DEBUG/);
+      });
       follower.kill("SIGINT");
       assert.equal((await follower.outcome).code, 0);
       assert.match((await fz("log", "level", "reset")).stdout, /^info$/m);
@@ -36,12 +38,15 @@ Deno.test(
       );
       await capture.waitFor(/Capturing/);
       await network.curl("http://web.site.test/", "-4");
-      await sleep(300);
+      // Packets are written as they come, a moment after they have passed.
+      await eventually(async () => {
+        const { stdout: text } = await network.client.run(["tcpdump", "-n", "-r", path]);
+        assert.match(text, /> 100\.(?:9[6-9]|1[01]\d|12[0-7])\.\d+\.\d+\.80: Flags \[S\]/);
+        assert.match(text, /\.80 > 100\.(?:6[4-9]|[78]\d|9[0-5])\.\d+\.\d+\.\d+: Flags \[S\.\]/);
+      });
       capture.kill("SIGINT");
       assert.equal((await capture.outcome).code, 0);
-      const text = await network.client.must(["tcpdump", "-n", "-r", path]);
-      assert.match(text, /> 100\.(?:9[6-9]|1[01]\d|12[0-7])\.\d+\.\d+\.80: Flags \[S\]/);
-      assert.match(text, /\.80 > 100\.(?:6[4-9]|[78]\d|9[0-5])\.\d+\.\d+\.\d+: Flags \[S\.\]/);
+      await network.client.must(["tcpdump", "-n", "-r", path]);
       assert.match(await network.client.must(["stat", "-c", "%a", path]), /^600/);
       assert.match((await capture.waitFor(/(\d+) packets, /))[1]!, /^\d{1,2}$/);
       const none = await fz("capture", "-o", "/run/lan.pcapng", "--duration", "1ms", "resource", "lan");
@@ -58,9 +63,11 @@ Deno.test(
         network.command(["capture", "--count", "3", "-o", "-"]).join(" ")
       } | tcpdump -n -r - | wc -l`;
       const counting = network.client.spawn(["sh", "-c", script], { env: network.programEnv() });
-      await sleep(1500);
-      await network.curl("http://web.site.test/", "-4");
-      await counting.waitFor(/^3$/m);
+      // It may not be capturing yet.
+      await eventually(async () => {
+        await network.curl("http://web.site.test/", "-4");
+        assert.match(counting.stdout, /^3$/m);
+      });
     });
 
     await check("an archive without names, addresses and the token", async () => {

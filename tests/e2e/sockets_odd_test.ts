@@ -25,7 +25,7 @@ Deno.test(
       await client.must(["tc", "qdisc", "add", "dev", "eth0", "root", ...queue]);
       await client.run(["ping", "-q", "-c", "600", "-i", "0.002", "-s", "1100", "172.20.0.10"]);
       await client.must(["tc", "qdisc", "delete", "dev", "eth0", "root"]);
-      await stream.advance(10, 30_000);
+      await stream.advance(10);
       assert.equal((await status(network)).state, "connected");
     });
 
@@ -36,8 +36,8 @@ Deno.test(
         assert.equal(state, "connected");
         assert.ok((underlay?.resets ?? 0) > 0);
         assert.match(gateways[0]?.path?.local ?? "", /^\[2001:db8:10::2\]:/);
-      }, 60_000);
-      await stream.advance(10, 60_000);
+      });
+      await stream.advance(10);
     });
 
     await check("it was one connection all the time, and not a byte is missing", () => stream.finish());

@@ -18,9 +18,12 @@ Deno.test(
 
     await check("status answers first, in words and as the document of the schema", async () => {
       await network.curl(WEB);
-      const { code, stdout } = await fz("status");
-      assert.equal(code, 0);
-      assert.match(stdout, /^Connected as "client" to .*: 6 resources, 1 gateway \(direct, [\d.]+ ms\)\n/);
+      // A first path may be relayed.
+      await eventually(async () => {
+        const { code, stdout } = await fz("status");
+        assert.equal(code, 0);
+        assert.match(stdout, /^Connected as "client" to .*: 6 resources, 1 gateway \(direct, [\d.]+ ms\)\n/);
+      });
       const status = v.parse(StatusDocument, JSON.parse((await fz("status", "--json")).stdout));
       assert.equal(status.state, "connected");
       const [gateway] = status.gateways;
@@ -75,7 +78,6 @@ Deno.test(
       portal.kill("SIGKILL");
       await eventually(
         async () => assert.match(await get("/readyz"), /^not ready: degraded \(.*portal.*\)\n 503$/),
-        30_000,
       );
       const { code, stdout } = await fz("status");
       assert.equal(code, 0);

@@ -8,6 +8,7 @@ import type { SocketAddress } from "../../lib/base/ip.ts";
 import { silentLog } from "../../lib/base/log.ts";
 import type { AllocationEvent } from "../../lib/turn/allocation_event.ts";
 import { Allocation, type AllocationOptions, type Relay } from "../../lib/turn/client.ts";
+import { PATIENCE_MS } from "./support/patience.ts";
 
 export interface Arrival {
   readonly local: SocketAddress;
@@ -60,9 +61,9 @@ export class TurnClient {
     return path !== undefined;
   }
 
-  /** Waits until `condition` holds; throws after five seconds. */
+  /** Waits until `condition` holds; throws if it never does. */
   async until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!condition()) {
       if (Date.now() > deadline) {
         throw new Error(`${what}: ${JSON.stringify(this.events)} in state ${this.allocation.state}`);

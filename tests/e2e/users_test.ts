@@ -226,7 +226,7 @@ Deno.test(
 
 /** What the processes of the storm do; % is another word in each. */
 const STORM: readonly (readonly string[])[] = [
-  ["up", "--timeout", "20s"],
+  ["up", "--timeout", "120s"],
   ["down"],
   ["status"],
   ["config", "set", "name", "%", "--profile", "default"],

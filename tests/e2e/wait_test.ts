@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fz, spawnFz } from "./support/fz.ts";
 import type { NetworkOptions } from "./support/network.ts";
-import { onNetwork } from "./support/on_network.ts";
+import { eventually, onNetwork } from "./support/on_network.ts";
 
 const MORE: NonNullable<NetworkOptions["resources"]> = [
   { name: "web-only", type: "cidr", address: "172.20.0.10/32", site: "site", filters: ["tcp/80"] },
@@ -22,7 +22,13 @@ Deno.test(
       assert.deepEqual(stages, ["signed-in", "known", "authorised", "connected", "named", "reachable"]);
       const reply = lines.find(({ event }) => event === "reply");
       assert.equal(reply?.method, "icmp");
-      assert.equal((reply?.path as { kind: string }).kind, "direct");
+      assert.ok((reply?.path as { kind: string }).kind);
+      // The first one may be relayed.
+      await eventually(async () => {
+        const { lines } = await fz(network, "wait", "--json", "exact.site.test");
+        const reply = lines.find(({ event }) => event === "reply");
+        assert.equal((reply?.path as { kind: string }).kind, "direct");
+      });
     });
     await check("a resource of one name, a network, a host in it, and a port answer together", async () => {
       const { code, lines, stderr } = await fz(
@@ -47,7 +53,7 @@ Deno.test(
       assert.equal(lines.find(({ event }) => event === "reply")?.method, "tcp");
     });
     await check("a port that is named and refuses is waited for until something listens there", async () => {
-      const late = await fz(network, "wait", "--json", "--timeout", "1s", "172.20.0.10:81");
+      const late = await fz(network, "wait", "--json", "--timeout", "4s", "172.20.0.10:81");
       assert.equal(late.code, 9, late.stderr);
       assert.match(late.stderr, /"172\.20\.0\.10:81" refuses connections/);
       const waiting = fz(network, "wait", "--json", "172.20.0.10:81");
@@ -87,9 +93,9 @@ Deno.test(
       const process = spawnFz(network, "ping", "-i", "100ms", "-W", "1s", "exact.site.test");
       await process.waitFor(/^reply/m);
       await network.role("gateway-1").process.stop();
-      await process.waitFor(/no gateway of site "site" is online/, 20_000);
+      await process.waitFor(/no gateway of site "site" is online/);
       await network.startGateway();
-      await process.waitFor(/is online\n[^]*\nreply/, 20_000);
+      await process.waitFor(/is online\n[^]*\nreply/);
       process.kill("SIGINT");
       const { code, stdout } = await process.outcome;
       assert.equal(code, 0);

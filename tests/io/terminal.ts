@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 /** How long something may take to show. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 90_000;
 
 /** How a terminal is made. */
 export interface TerminalOptions {

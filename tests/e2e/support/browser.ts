@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { eventually } from "./on_network.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** Chromium talks to nobody but the page: no updates, no look-ups, no QUIC. As root it cannot have its own sandbox. */
 const FLAGS = [
@@ -129,7 +130,7 @@ export class Browser {
 async function call(method: string, url: string, body?: unknown): Promise<unknown> {
   const response = await fetch(url, {
     method,
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const { value } = await response.json();

@@ -48,7 +48,7 @@ export async function startDev(
 ): Promise<{ server: LabProcess; facts: DevFacts & { readonly schema: number } }> {
   const targets = resources.flatMap((target) => ["--resource", target]);
   const server = spawnOn(dev, ["dev", "--address", DEV_ADDRESS, ...targets, "--json"]);
-  await server.waitFor(/^\{.*\}$/m, 20_000);
+  await server.waitFor(/^\{.*\}$/m);
   return { server, facts: JSON.parse(server.stdout) };
 }
 

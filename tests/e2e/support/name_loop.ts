@@ -25,7 +25,7 @@ export class NameLoop {
   /** Waits until the name was found `count` more times. */
   async foundAgain(count = 3): Promise<void> {
     const before = this.#found;
-    await eventually(() => assert.ok(this.#found >= before + count, this.#process.describe()), 20_000);
+    await eventually(() => assert.ok(this.#found >= before + count, this.#process.describe()));
   }
 
   /** Ends, and fails if the name was not found at any time. */
