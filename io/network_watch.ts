@@ -26,7 +26,7 @@ export interface NetworkWatchOptions {
 export class NetworkWatch {
   readonly #options: NetworkWatchOptions;
   readonly #clock: Clock;
-  readonly #touchPace = new Pace({ shortest: 1000, longest: 10_000, calm: 5000 });
+  readonly #touchPace = new Pace({ shortest: 1000, inRow: 4, longest: 5000 });
   #path: PathWatch | undefined;
   #monitor: NetworkMonitor | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;

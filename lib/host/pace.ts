@@ -1,4 +1,4 @@
-/** How often something may be done that others provoke: seldom, and more seldom while they go on. */
+/** How often something may be done that others provoke: a few times in a row, then seldom for as long as they go on. */
 
 import type { Duration, Instant } from "../base/time.ts";
 
@@ -6,32 +6,32 @@ import type { Duration, Instant } from "../base/time.ts";
 export interface PaceOptions {
   /** Between two times at least. */
   readonly shortest: Duration;
-  /** What that grows to, by half each time. */
+  /** How many times in a row may be so close. At least 1. */
+  readonly inRow: number;
+  /** Between two times in the long run. */
   readonly longest: Duration;
-  /** After so long without one it is `shortest` again. */
-  readonly calm: Duration;
 }
 
 export class Pace {
   readonly #options: PaceOptions;
-  #last: Instant | undefined;
-  #interval: Duration;
+  #last: Instant = -Infinity;
+  /** When all of a row can be had again. */
+  #fullAt: Instant = -Infinity;
 
   constructor(options: PaceOptions) {
     this.#options = options;
-    this.#interval = options.shortest;
   }
 
-  /** From when on it may be done again. */
+  /** From when on it may be done again: at most `longest` after it was done last. */
   get next(): Instant {
-    return this.#last === undefined ? -Infinity : this.#last + this.#interval;
+    const { shortest, inRow, longest } = this.#options;
+    return Math.max(this.#last + shortest, this.#fullAt - (inRow - 1) * longest);
   }
 
-  /** Notes that it was done. */
+  /** Notes that it was done, at its time or not. */
   note(now: Instant): void {
-    const { shortest, longest, calm } = this.#options;
-    const isAgain = this.#last !== undefined && now - this.#last < calm;
-    this.#interval = isAgain ? Math.min(this.#interval * 1.5, longest) : shortest;
+    const { inRow, longest } = this.#options;
+    this.#fullAt = Math.min(Math.max(this.#fullAt, now) + longest, now + inRow * longest);
     this.#last = now;
   }
 }

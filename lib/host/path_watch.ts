@@ -17,7 +17,7 @@ export type PathChange =
   | "woken";
 
 export class PathWatch {
-  readonly #pace = new Pace({ shortest: seconds(2), longest: seconds(10), calm: seconds(30) });
+  readonly #pace = new Pace({ shortest: seconds(2), inRow: 4, longest: seconds(10) });
   /** The path that the owner works with. */
   #settled: string;
   #current: string;
@@ -111,8 +111,8 @@ export class PathWatch {
   }
 }
 
-/** So long a path must stay as it is to count: addresses and routes come one after the other. */
-const SETTLE_TIME: Duration = 500;
+/** So long a path must stay as it is to count: addresses and routes come one after the other, within few milliseconds. */
+const SETTLE_TIME: Duration = 200;
 /** So long a restless path is waited for. */
 const PATIENCE: Duration = seconds(2);
 /** Sessions, sockets and mappings in routers outlive being without a way for so long. */

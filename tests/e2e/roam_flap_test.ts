@@ -40,7 +40,7 @@ Deno.test(
           await roamer.use(flap % 2 === 0 ? ethernet : wifi);
           await sleep(700);
         }
-        await roamer.hasRoamed(ethernet, 1, 5);
+        await roamer.hasRoamed(ethernet, 1, 6);
       },
     );
 

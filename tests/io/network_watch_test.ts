@@ -108,14 +108,22 @@ Deno.test("NetworkWatch: a path that cannot be read is none", async () => {
 });
 
 Deno.test("NetworkWatch: says nothing after the owner has started over by itself, or stopped it", async () => {
-  const world = await World.running();
-  world.path = "ethernet";
+  let path = "wifi";
+  let onLook = () => {};
+  const world = await World.running({
+    read: () => {
+      onLook();
+      return Promise.resolve(path);
+    },
+  });
+  path = "ethernet";
+  // After the look, and before anything can come of it.
+  onLook = () => setTimeout(() => world.watch.handleReset());
   world.tell();
   await eventually(() => assert.ok(world.reads >= 2));
-  world.watch.handleReset();
   await sleep(700);
   assert.deepEqual(world.changes, []);
-  world.path = "lte";
+  path = "lte";
   world.tell();
   world.watch.stop();
   assert.ok(world.isClosed);
