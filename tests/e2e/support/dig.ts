@@ -13,7 +13,7 @@ export interface DigAnswer {
 
 /** Runs `dig` with `args` and returns what came; throws if nothing did. */
 export async function dig(host: Host, ...args: string[]): Promise<DigAnswer> {
-  const stdout = await host.must(["dig", "+tries=1", "+time=30", "+nocookie", "+nostats", "+nocmd", ...args]);
+  const stdout = await host.must(["dig", "+tries=1", "+time=15", "+nocookie", "+nostats", "+nocmd", ...args]);
   const status = /status: (\w+)/.exec(stdout)?.[1];
   if (status === undefined) throw new Error(`dig ${args.join(" ")} got no answer:\n${stdout}`);
   const section = /;; ANSWER SECTION:\n([^]*?)\n\n/.exec(stdout)?.[1] ?? "";

@@ -208,7 +208,7 @@ export class Network {
 
   /** Fetches `url` with curl on the client; returns the body and throws if that fails. */
   async curl(url: string, ...args: string[]): Promise<string> {
-    return await this.client.must(["curl", "-sS", "--fail", "--max-time", "60", ...args, url]);
+    return await this.client.must(["curl", "-sS", "--fail", "--max-time", "20", ...args, url]);
   }
 
   /** Throws with the logs of all roles added to `error`, so that a failed test tells why. */
