@@ -69,6 +69,10 @@ const MAX_ASIDE = 8;
 /** Room that has to be there at the start, so that a disk which is about full is found before anything is changed. */
 const PROBE_BYTES = 16_384;
 const OTHERS_WRITE = 0o022;
+/** Whoever can open a folder can lock it, and keep its sessions from noting anything. */
+const STATE_MODE = 0o700;
+/** Others come by here to the sockets. */
+const RUNTIME_MODE = 0o755;
 /** Kept free of what is found without us, for what is not. */
 const ROOM = 32;
 
@@ -94,7 +98,7 @@ class FileJournal implements HeldJournal {
       const path = `${folder}/${NAME}`;
       let lock: Deno.FsFile | undefined;
       try {
-        lock = takeFolder(folder);
+        lock = takeFolder(folder, folder === folders[0] ? STATE_MODE : RUNTIME_MODE);
         if (lock === undefined) throw new Error("another session holds it");
         for (const place of placesIn(folder)) this.#read(place, others);
         if (chosen === undefined) {
@@ -301,8 +305,8 @@ function freePath(path: string): string {
 }
 
 /** Returns undefined if another process has the folder. Makes it if it is not there. */
-function takeFolder(folder: string): Deno.FsFile | undefined {
-  Deno.mkdirSync(folder, { recursive: true, mode: 0o755 });
+function takeFolder(folder: string, mode: number): Deno.FsFile | undefined {
+  Deno.mkdirSync(folder, { recursive: true, mode });
   guardFolder(folder);
   // Windows opens no folders.
   const file = Deno.build.os === "windows"

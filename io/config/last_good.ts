@@ -32,6 +32,7 @@ export async function keepGood(
     if (kept !== undefined && new TextDecoder("utf-8", { ignoreBOM: true }).decode(kept) === text) {
       return undefined;
     }
+    await Deno.mkdir(`${paths.state}/profiles`, { recursive: true, mode: 0o700 });
     await locked(`${paths.state}/profiles`, () => replaceFile(path, text));
     return undefined;
   } catch (error) {

@@ -36,6 +36,18 @@ Deno.test("openJournal: what is noted is there for the next one until it is forg
     assert.deepEqual([...Deno.readDirSync(folders.state)], []);
   }));
 
+Deno.test({
+  name: "openJournal: the folder of state that it makes is not for others, who could hold its lock",
+  ignore: Deno.build.os === "windows",
+  fn: () =>
+    withFolders(({ state, runtime }) => {
+      const folders = { state: `${state}/made`, runtime: `${runtime}/made` };
+      openJournal(folders, silentLog).close();
+      const modes = [folders.state, folders.runtime].map((path) => Deno.statSync(path).mode! & 0o777);
+      assert.deepEqual(modes, [0o700, 0o755]);
+    }),
+});
+
 Deno.test("openJournal: noting once more replaces what was noted", () =>
   withFolders((folders) => {
     const journal = openJournal(folders, silentLog);
