@@ -1,6 +1,7 @@
 /**
- * The networks that this machine reaches by itself: those of its interfaces, of both families, and those to which the main
- * table of IPv4 leads (proc_pid_net(5), route).
+ * The networks that this machine reaches by itself: those of its interfaces, and those to which its routes lead: the main
+ * table of IPv4 (proc_pid_net(5), route), and all tables of IPv6 (net/ipv6/route.c, rt6_print), which that file does not
+ * tell apart.
  */
 
 import { IpAddress, IpNetwork } from "../lib/base/ip.ts";
@@ -15,7 +16,10 @@ export interface MachineNetwork {
 /** Returns the networks of all devices but `own`. What cannot be seen is left out; never throws. */
 export async function machineNetworks(own: string): Promise<readonly MachineNetwork[]> {
   const found = interfaceNetworks().filter(({ device }) => device !== own);
-  const text = await Deno.readTextFile("/proc/net/route").catch(() => "");
+  const [text, text6] = await Promise.all(
+    ["/proc/net/route", "/proc/net/ipv6_route"].map((path) => Deno.readTextFile(path).catch(() => "")),
+  ) as [string, string];
+  found.push(...parseIpv6Routes(text6).filter(({ device }) => device !== own));
   for (const line of text.split("\n").slice(1)) {
     const [device, destination, , , , , , mask] = line.split("\t");
     if (device === undefined || device === own || destination === undefined || mask === undefined) continue;
@@ -33,6 +37,24 @@ export async function localNetworks(own: string): Promise<readonly IpNetwork[]> 
   const found = (await machineNetworks(own)).map(({ network }) => IpNetwork.parse(network));
   return found.filter((network): network is IpNetwork => network !== undefined && network.prefix > 0);
 }
+
+/**
+ * Returns where the routes in `text`, which is /proc/net/ipv6_route, lead to another machine; what is no such line is
+ * left out.
+ */
+export function parseIpv6Routes(text: string): MachineNetwork[] {
+  return text.split("\n").flatMap((line) => {
+    const [destination, prefix, , , , , , , flags, device] = line.trim().split(/\s+/);
+    if (device === undefined || !/^[0-9a-f]{32}$/.test(destination!) || !/^[0-9a-f]{2}$/.test(prefix!)) {
+      return [];
+    }
+    if ((parseInt(flags!, 16) & NOWHERE_ELSE) !== 0) return [];
+    return [{ device, network: `${destination!.match(/..../g)!.join(":")}/${parseInt(prefix!, 16)}` }];
+  });
+}
+
+/** RTF_REJECT, RTF_ANYCAST and RTF_LOCAL of linux/ipv6_route.h and linux/route.h: refused, or this machine itself. */
+const NOWHERE_ELSE = 0x200 | 0x10_0000 | 0x8000_0000;
 
 function interfaceNetworks(): MachineNetwork[] {
   try {

@@ -6,6 +6,7 @@ import { IpNetwork } from "../../lib/base/ip.ts";
 import { API_VERSION } from "../../lib/control/api.ts";
 import { renderMetrics } from "../../lib/control/metrics.ts";
 import { VERSION } from "../../lib/control/version.ts";
+import { ON_LINK } from "../../lib/host/route_plan.ts";
 import type { ControlHandlers } from "../control/handlers.ts";
 import { logFilter } from "../log.ts";
 import { captureSession } from "./capture.ts";
@@ -43,7 +44,7 @@ export function serviceHandlers(service: Service): ControlHandlers {
     explain: async (request) => {
       if (service.engine === undefined) throw notSignedIn(service);
       const { excluded, lan, tunName } = service.engine.facts();
-      const local = lan === "deny" ? [] : await localNetworks(tunName);
+      const local = lan === "deny" ? [] : [...await localNetworks(tunName), ...ON_LINK];
       return explainTarget(service.engine, request, { excluded, local });
     },
     wait: (request, signal) => waitFor(service, request, signal),
