@@ -153,7 +153,8 @@ function isMarked({ protocol }: Rule): boolean {
 function isOwnRule({ protocol, not, mark, table, action, priority, goto }: Rule): boolean {
   if (protocol === PROTOCOL || (not && mark !== undefined && OWN_TABLES.includes(table))) return true;
   // Kernels before 4.17 keep no protocol.
-  const isJump = action === "goto" && priority === Priority.bypass && goto === Priority.end;
+  const isJump = action === "goto" && goto === Priority.end &&
+    (priority === Priority.bypass || priority === Priority.onLink);
   return protocol === 0 && (isJump || (action === "nop" && priority === Priority.end));
 }
 

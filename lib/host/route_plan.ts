@@ -1,11 +1,11 @@
 /**
  * Which rules and routes of policy routing (ip-rule(8)) a tunnel needs, as data. Order is meaning: what must pass the
  * tunnel by jumps over everything of ours; a resource beats the local network; the machine's own more specific routes,
- * its local networks among them, beat the Internet resource, and so do answers of its TCP servers. Packets with our mark
- * see none of it.
+ * its local networks among them, beat the Internet resource, and so do destinations that no router leads to and answers
+ * of its TCP servers. Packets with our mark see none of it.
  */
 
-import type { Family, IpAddress, IpNetwork } from "../base/ip.ts";
+import { type Family, type IpAddress, IpNetwork } from "../base/ip.ts";
 import { hostNetwork, subtractNetworks } from "./subtract.ts";
 
 /** Routing tables. `resources` and `internet` are ours; `links` is one that upstream's client leaves behind. */
@@ -29,6 +29,8 @@ export const Priority = {
   resources: 100,
   /** The machine's own routes, default routes left out. */
   local: 200,
+  /** What no router passes on. */
+  onLink: 210,
   /** Answers of servers on this machine: who asked them did so past the tunnel. */
   answers: 250,
   internet: 300,
@@ -41,6 +43,13 @@ export const MARK = 0xfd00_2021;
 
 /** `protocol` of our rules and routes: who made them. */
 export const PROTOCOL = 70;
+
+/**
+ * Networks that no router passes on: link-local addresses (RFC 3927), multicast of IPv4, which is not tunnelled, and the
+ * limited broadcast (RFC 919). The kernel's table `local` has those of IPv6 before any rule of ours.
+ */
+export const ON_LINK: readonly IpNetwork[] = ["169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"]
+  .map((text) => IpNetwork.from(text));
 
 /** A rule. Conditions that are undefined hold for every packet. */
 export interface PlannedRule {
@@ -161,12 +170,16 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
   const isAround = hasInternet && lan === "allow";
   const answers: PlannedRule[] = (isAround ? [...new Set(servedPorts)] : [])
     .map((servedTcpPort) => ({ family, priority: Priority.answers, action: out, servedTcpPort }));
-  const hasJumps = passing.length > 0 || answers.length > 0;
+  const onLink: PlannedRule[] = (isAround ? ON_LINK : [])
+    .filter((destination) => destination.family === family)
+    .map((destination) => ({ family, priority: Priority.onLink, action: out, destination }));
+  const hasJumps = passing.length > 0 || answers.length > 0 || onLink.length > 0;
   return [
     ...(lateLocal.includes(family) ? [lookUp(Priority.ownAddresses, Table.local)] : []),
     ...passing,
     lookUp(Priority.resources, Table.resources),
     ...(isAround ? [lookUp(Priority.local, Table.main, 0)] : []),
+    ...onLink,
     ...answers,
     lookUp(Priority.internet, Table.internet),
     ...(hasJumps ? [{ family, priority: Priority.end, action: { type: "nop" } } as const] : []),

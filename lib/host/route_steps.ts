@@ -57,9 +57,12 @@ function rank(step: RouteStep): number {
   if (priority === Priority.bypass || priority === Priority.localPort) return 1;
   if ("route" in step && step.route.table !== Table.internet) return 2;
   if (priority === Priority.resources) return 3;
-  if (priority === Priority.local || priority === Priority.answers) return 4;
+  if (priority !== undefined && AROUND.includes(priority)) return 4;
   return 5;
 }
+
+/** What beats the Internet resource alone. */
+const AROUND: readonly number[] = [Priority.local, Priority.onLink, Priority.answers];
 
 function byKey<T>(values: readonly T[], key: (value: T) => string): Map<string, T> {
   return new Map(values.map((value) => [key(value), value]));

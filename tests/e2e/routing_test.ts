@@ -51,6 +51,7 @@ Deno.test(
     ]);
     await printer.must(["ip", "-6", "route", "add", "default", "via", "fd77::2"]);
     await host.must(["ip", "route", "add", "10.77.0.0/16", "via", "192.168.77.10"]);
+    await host.must(["ip", "-6", "route", "add", "fd79::/64", "via", "fd77::10"]);
     // Rules of somebody else, on both sides of ours.
     await host.must(["sh", "-ec", "ip rule add to 10.250.0.0/16 lookup 77 priority 50"]);
     await host.must(["sh", "-ec", "ip rule add from 10.251.0.0/16 lookup 78 priority 32000"]);
@@ -76,10 +77,21 @@ Deno.test(
       assert.match(await explain("192.168.77.10"), /^Network 192\.168\.77\.0\/24 is this machine's own/);
       assert.match(await explain("fd77::10"), /^Network fd77::\/64 is this machine's own/);
       assert.match(await explain("10.77.0.1"), /^Network 10\.77\.0\.0\/16 is this machine's own/);
+      assert.match(await explain("fd79::1"), /^Network fd79::\/64 is this machine's own/);
+      assert.match(await explain("224.0.0.251"), /^Network 224\.0\.0\.0\/4 is this machine's own/);
       assert.match(await explain(public4!), /^Resource "Internet" leads there/);
     });
 
-    await check("so do routes that come later", async () => {
+    await check("what no router passes on stays on the link: link-local, multicast, broadcast", async () => {
+      for (
+        const address of ["169.254.7.7", "224.0.0.251", "239.255.255.250", "255.255.255.255", "ff02::fb"]
+      ) {
+        assert.notEqual(await deviceTo(network, address), "fz0", address);
+      }
+      assert.equal(await deviceTo(network, "192.0.2.1"), "fz0");
+    });
+
+    await check("routes that come later count, too", async () => {
       await host.must(["ip", "route", "add", "10.78.0.0/16", "via", "192.168.77.10"]);
       await host.must(["ip", "-6", "route", "add", "fd78::/64", "via", "fd77::10"]);
       assert.ok(await answers(network, "10.78.0.1"));

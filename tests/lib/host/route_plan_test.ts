@@ -18,7 +18,10 @@ const MAIN = [
 
 // Few bits vary, so that networks and packets meet.
 const address = fc.tuple(
-  fc.constantFrom("192.168.0.0", "10.0.0.0", "8.8.8.0", "fd00::", "2001:db8::"),
+  fc.constantFrom(
+    ...["192.168.0.0", "10.0.0.0", "8.8.8.0", "169.254.169.224", "224.0.0.224", "255.255.255.224"],
+    ...["fd00::", "2001:db8::"],
+  ),
   fc.nat(31),
 ).map(([base, low]) => IpAddress.from(base).plus(low));
 const network = fc.tuple(address, fc.nat(6)).map(([ip, bits]) =>
@@ -51,6 +54,7 @@ const packet: fc.Arbitrary<Packet> = fc.tuple(
     ...(mark === undefined ? {} : { mark }),
   }));
 
+const ON_LINK = /^(169\.254\.|224\.|255\.255\.255\.255$)/;
 const isIn = (ip: IpAddress, networks: readonly IpNetwork[]) => networks.some((each) => each.contains(ip));
 const ownRoute = (ip: IpAddress) => MAIN.find(({ destination }) => destination.contains(ip))!;
 
@@ -68,7 +72,7 @@ Deno.test("planRoutes: leads each packet as its tier says", () => {
       if (passes) return assert.equal(device, own.device);
       if (isIn(ip, wanted.routes.filter(({ prefix }) => prefix > 0))) return assert.equal(device, "fz");
       const isFull = isIn(ip, wanted.routes);
-      const isLocal = own.destination.prefix > 0;
+      const isLocal = own.destination.prefix > 0 || ON_LINK.test(String(ip));
       const isAnswer = wanted.servedPorts.includes(sent.tcpSourcePort!);
       assert.equal(device, isFull && !((isLocal || isAnswer) && wanted.lan === "allow") ? "fz" : own.device);
     }),
