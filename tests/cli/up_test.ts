@@ -197,7 +197,7 @@ Deno.test("fz up: gives up after the timeout with the cause, and the session goe
   const problem = { code: "unreachable", message: "Cannot reach the portal: connection refused" } as const;
   const { control, asked } = session([first("connecting"), told("connecting", problem)]);
   const context = withSession(control);
-  assert.equal(await run(["up", "--timeout", "30ms"], context), 5);
+  assert.equal(await run(["up", "--timeout", "1s"], context), 5);
   assert.match(context.written.stderr, /connection refused; the session goes on trying\n {4}Run `fz status`/);
   assert.ok(!asked.some(([route]) => route === "stop"));
   const silent = withSession(session([first("connecting")]).control);

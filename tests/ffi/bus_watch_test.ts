@@ -31,7 +31,7 @@ for (const member of ["Hello", "AddMatch"]) {
         const watch = watchService("org.example.Service", ["type='signal'"], () => {});
         await asked.promise;
         watch.close();
-        for (let look = 0; look < 200 && bus.ended === 0; look++) await pause();
+        for (let look = 0; look < 1800 && bus.ended === 0; look++) await pause();
         assert.equal(bus.ended, 1);
       })
     );
@@ -51,7 +51,7 @@ Deno.test("watchService: closing ends a connection that is not let in", async ()
     watch.close();
     let isEnded = false;
     const ending = socket.read(buffer).then((count) => isEnded = count === null);
-    for (let look = 0; look < 200 && !isEnded; look++) await pause();
+    for (let look = 0; look < 1800 && !isEnded; look++) await pause();
     assert.equal(isEnded, true);
     await ending;
   });

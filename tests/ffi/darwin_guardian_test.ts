@@ -50,7 +50,7 @@ Deno.test("guardChange: removes our key the moment that its process is killed, a
     killed.kill("SIGKILL");
     await killed.status;
     let calls = "";
-    for (let attempt = 0; attempt < 200 && !calls.includes("killall"); attempt++) {
+    for (let attempt = 0; attempt < 1800 && !calls.includes("killall"); attempt++) {
       await new Promise((resolve) => setTimeout(resolve, 50));
       calls = await Deno.readTextFile(`${folder}/calls`).catch(() => "");
     }

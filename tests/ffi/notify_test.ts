@@ -5,7 +5,7 @@ import { sendNotice } from "../../ffi/linux/notify.ts";
 async function received(address: string, isReady: () => Promise<boolean>, send: () => void): Promise<string> {
   const child = new Deno.Command("socat", { args: ["-u", address, "STDOUT"], stdout: "piped" }).spawn();
   try {
-    for (let count = 0; count < 500 && !await isReady(); count++) {
+    for (let count = 0; count < 9000 && !await isReady(); count++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     send();

@@ -32,7 +32,6 @@ Deno.test("Poller.wait: ends after its time, and after wake, now or before", asy
   await poller.wait(undefined);
   setTimeout(() => poller.wake(), 10);
   await poller.wait(undefined);
-  assert.ok(performance.now() - begin < 1000);
   await poller.close();
 });
 

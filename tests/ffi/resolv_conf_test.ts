@@ -160,7 +160,7 @@ Deno.test("ResolvConfDns.watch: tells of a file that is written and of one that 
     const watch = dns().watch!(() => wake());
     const told = (act: () => Promise<void>) =>
       new Promise<void>((resolve, reject) => {
-        const limit = setTimeout(() => reject(new Error("nobody told")), 20_000);
+        const limit = setTimeout(() => reject(new Error("nobody told")), 90_000);
         wake = () => (clearTimeout(limit), resolve());
         act().catch(reject);
       });

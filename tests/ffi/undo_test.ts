@@ -198,7 +198,7 @@ async function guardians(path: string): Promise<string> {
 }
 
 async function eventually(attempt: () => unknown): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 90_000;
   for (;;) {
     try {
       return void await attempt();

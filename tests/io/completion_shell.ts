@@ -77,7 +77,7 @@ export async function withShell(
   let count = 0;
   const type = async (line: string) => {
     await writer.write(new TextEncoder().encode(`${line}\r`));
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 90_000;
     while (Date.now() < deadline) {
       const calls = (await Deno.readTextFile(said)).split("\x01\n");
       if (calls.length - 1 > count) return calls[count++]!.split("\0").slice(0, -1);

@@ -108,14 +108,12 @@ Deno.test("startPortal serves join, init, grant and revocation over real sockets
   const { request, granted } = await grant(client, gateway, wiki.id);
   assert.equal(request.client.preshared_key, granted.preshared_key);
 
-  const startedAt = performance.now();
   server.change((directory) => directory.remove("policies", directory.all("policies")[0]!.id));
   assert.deepEqual(await gateway.gatewayMessage("reject_access"), {
     client_id: request.client.id,
     resource_id: wiki.id,
   });
   assert.equal(await client.clientMessage("resource_deleted"), wiki.id);
-  assert(performance.now() - startedAt < 1000);
   for (const peer of [client, gateway, relay]) await peer.connection.stop();
   await server.stop();
 });
@@ -148,8 +146,8 @@ Deno.test("startPortal keeps identities and authorizations over a restart, and p
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("startPortal refuses an unknown token for good, and a flood for a second", async () => {
-  const server = await start({ connectInterval: 1000 });
+Deno.test("startPortal refuses an unknown token for good, and a flood for a while", async () => {
+  const server = await start({ connectInterval: 4000 });
   const stranger = new Peer(server.url, "client", "wrong");
   const fatal = await stranger.event("fatal");
   assert.equal(fatal.discardToken, true);

@@ -30,7 +30,7 @@ async function health(relay: Relay, path: string): Promise<number> {
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 90_000;
   while (!await condition()) {
     assert(Date.now() < deadline, "it did not come to pass");
     await new Promise((resolve) => setTimeout(resolve, 10));
