@@ -40,8 +40,10 @@ export async function runForeground(
     else if (stopping) {
       if (options.leftBehind !== undefined) printNote(context, options.leftBehind);
       context.signals.exit(EXIT_AT_ONCE);
-    } // A failure to stop shows in `done`.
-    else stop().catch(() => {});
+    } else {
+      // A failure to stop shows in `done`.
+      stop().catch(() => {});
+    }
   });
   try {
     running = await start();

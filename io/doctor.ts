@@ -60,16 +60,15 @@ async function dnsFacts(question: DoctorQuestion): Promise<DnsFacts> {
       "dns",
       {},
     );
-    const addresses = systemResolvers;
     return {
-      ...{ control: way, reason: reason ?? outlook.reason, evidence: evidence ?? outlook.evidence },
-      ...{
-        failure: undefined,
-        isAsked: outlook.isAsked,
-        resolvers: addresses.length,
-        addresses,
-        session: { repairs, problem },
-      },
+      control: way,
+      reason: reason ?? outlook.reason,
+      evidence: evidence ?? outlook.evidence,
+      failure: undefined,
+      isAsked: outlook.isAsked,
+      resolvers: systemResolvers.length,
+      addresses: systemResolvers,
+      session: { repairs, problem },
     };
   } catch {
     return outlook;

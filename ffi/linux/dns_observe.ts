@@ -2,7 +2,7 @@
 
 import { ok } from "../../lib/base/result.ts";
 import { chooseDnsControl, type DnsChoice, type DnsObservation } from "../../lib/host/dns_choice.ts";
-import { runTool } from "./command.ts";
+import { runTool } from "../command.ts";
 import { BUS, type Bus } from "./dbus/bus.ts";
 import { getProperty, withBus } from "./dbus/properties.ts";
 import { folderOf, isMounted } from "./file_change.ts";
@@ -67,7 +67,7 @@ async function observeBus(): Promise<
 }
 
 async function namesOf(bus: Bus, member: "ListNames" | "ListActivatableNames"): Promise<string[]> {
-  const named = await bus.call({ ...BUS, interface: BUS.destination, member });
+  const named = await bus.call({ ...BUS, member });
   const list = named.ok ? named.value[0] : undefined;
   return Array.isArray(list) ? list.filter((name) => typeof name === "string") : [];
 }

@@ -8,7 +8,7 @@ import type { IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
-import { runTool, type ToolOutcome } from "./command.ts";
+import { runTool, type ToolOutcome } from "../command.ts";
 import { look, read, watchFile } from "./file_change.ts";
 import { type NamedResolver, parseResolvConf, searchList } from "./resolv_conf.ts";
 import {

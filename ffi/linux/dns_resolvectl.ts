@@ -7,7 +7,7 @@ import { Fault } from "../../lib/base/fault.ts";
 import { IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
-import { runTool, type ToolOutcome } from "./command.ts";
+import { runTool, type ToolOutcome } from "../command.ts";
 
 export class ResolvectlDns implements SystemDns {
   readonly control = "systemd-resolved";

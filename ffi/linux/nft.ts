@@ -1,7 +1,7 @@
 /** The `nft` tool (nft(8), libnftables-json(5)): rules as text in, facts as JSON out. */
 
 import { Fault } from "../../lib/base/fault.ts";
-import { runTool } from "./command.ts";
+import { runTool } from "../command.ts";
 
 const NEXT = "Install the package nftables, or run with --no-masquerade.";
 

@@ -1,6 +1,6 @@
 /** The system user of the service (systemd-sysusers(8)) and the rule of polkit(8) for it: made, and taken back. */
 
-import { runTool } from "../../ffi/linux/command.ts";
+import { runTool } from "../../ffi/command.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import {
   POLKIT_FILE,

@@ -1,6 +1,6 @@
 /** The background service under systemd, by systemctl(1). */
 
-import { runTool } from "../../ffi/linux/command.ts";
+import { runTool } from "../../ffi/command.ts";
 import { Fault } from "../../lib/base/fault.ts";
 import {
   SERVICE_NAME,

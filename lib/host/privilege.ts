@@ -14,8 +14,7 @@ export interface PrivilegeFacts {
   readonly hasNetAdmin: boolean | undefined;
   /** Whether root could give it to this process: it is in the bounding set. */
   readonly isGrantable: boolean;
-  /** Whether /dev/net/tun can be opened, or made where it is missing. */
-  /** "another": what is there is not the TUN device. */
+  /** Whether /dev/net/tun can be opened, or made where it is missing. "another": what is there is not the TUN device. */
   readonly tun: "usable" | "missing" | "denied" | "another" | undefined;
   /** Who decides what this process may. */
   readonly surroundings: Surroundings;

@@ -49,8 +49,10 @@ async function opened(path: string): Promise<Bus> {
 /** Whether `name` has an owner on the bus. */
 async function hasOwner(bus: Bus, name: string): Promise<boolean> {
   const owned = await bus.call({
-    ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
-    ...{ signature: "s", body: [name] },
+    ...BUS,
+    member: "NameHasOwner",
+    signature: "s",
+    body: [name],
   });
   return owned.ok && owned.value[0] === true;
 }
@@ -62,7 +64,7 @@ Deno.test("Bus: calls the real daemon, and has errors by name", () =>
     assert.equal(await hasOwner(bus, bus.uniqueName), true);
     assert.equal(await hasOwner(bus, "org.example.Nobody"), false);
     assert.equal(await ownUser(bus), Deno.uid());
-    const features = await getProperty(bus, { ...BUS, interface: BUS.destination }, "Features");
+    const features = await getProperty(bus, BUS, "Features");
     assert(features.ok && Array.isArray(features.value), JSON.stringify(features));
     const nobody = await bus.call({
       destination: "org.example.Nobody",
@@ -73,7 +75,7 @@ Deno.test("Bus: calls the real daemon, and has errors by name", () =>
     assert(!nobody.ok);
     assert.equal(nobody.reason.name, "org.freedesktop.DBus.Error.ServiceUnknown");
     bus.close();
-    const late = await bus.call({ ...BUS, interface: BUS.destination, member: "ListNames" });
+    const late = await bus.call({ ...BUS, member: "ListNames" });
     assert(!late.ok);
     assert.equal(late.reason.name, "org.freedesktop.DBus.Error.Disconnected");
   }));
@@ -86,7 +88,8 @@ Deno.test("Bus: many calls at once get their own answers, and there is a bound",
     assert.deepEqual(answers, Array.from({ length: 64 }, (_, index) => index % 2 === 0));
     const call = () =>
       bus.call({
-        ...{ ...BUS, interface: BUS.destination, member: "NameHasOwner" },
+        ...BUS,
+        member: "NameHasOwner",
         ...{ signature: "s", body: ["a.b"] },
       });
     const outcomes = await Promise.all(Array.from({ length: 70 }, call));

@@ -43,7 +43,11 @@ export const NoReply = "org.freedesktop.DBus.Error.NoReply";
 const LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded";
 
 /** The bus itself. */
-export const BUS = { destination: "org.freedesktop.DBus", path: "/org/freedesktop/DBus" } as const;
+export const BUS = {
+  destination: "org.freedesktop.DBus",
+  path: "/org/freedesktop/DBus",
+  interface: "org.freedesktop.DBus",
+} as const;
 
 /** Services that are started by a call take some of it. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -88,7 +92,7 @@ export class Bus {
     const stop = () => bus.close();
     signal?.addEventListener("abort", stop);
     if (signal?.aborted) stop();
-    const hello = await bus.call({ ...BUS, interface: BUS.destination, member: "Hello" });
+    const hello = await bus.call({ ...BUS, member: "Hello" });
     signal?.removeEventListener("abort", stop);
     if (hello.ok && typeof hello.value[0] === "string") {
       bus.#uniqueName = hello.value[0];
@@ -114,14 +118,12 @@ export class Bus {
     if (this.#silent.has(call.destination)) return Promise.resolve(err(silence));
     this.#lastSerial = this.#lastSerial % 0xffffffff + 1;
     const serial = this.#lastSerial;
-    const { destination, path, interface: iface, member, signature = "", body = [] } = call;
+    const { timeoutMs: _, signature = "", body = [], ...target } = call;
     // Breaks an invariant where the caller made a mistake, and then nothing waits for an answer.
-    const message = encodeMessage({
-      ...{ type: "call", serial, destination, path, interface: iface, member, signature, body },
-    });
+    const message = encodeMessage({ type: "call", serial, ...target, signature, body });
     const { promise, resolve } = Promise.withResolvers<Result<readonly DBusValue[], BusError>>();
     const timer = setTimeout(() => {
-      this.#silent.add(destination);
+      this.#silent.add(call.destination);
       settle(err(silence));
     }, timeoutMs);
     const settle: Settle = (outcome) => {
@@ -147,8 +149,10 @@ export class Bus {
     this.#onClosed = onClosed;
     for (const rule of rules) {
       const added = await this.call({
-        ...{ ...BUS, interface: BUS.destination, member: "AddMatch" },
-        ...{ signature: "s", body: [rule] },
+        ...BUS,
+        member: "AddMatch",
+        signature: "s",
+        body: [rule],
       });
       if (!added.ok) return added;
     }

@@ -37,8 +37,12 @@ export async function getProperty(
   name: string,
 ): Promise<Result<DBusValue, BusError>> {
   const got = await bus.call({
-    ...{ destination, path, interface: PROPERTIES, member: "Get" },
-    ...{ signature: "ss", body: [iface, name] },
+    destination,
+    path,
+    interface: PROPERTIES,
+    member: "Get",
+    signature: "ss",
+    body: [iface, name],
   });
   if (!got.ok) return got;
   const [variant] = got.value;
@@ -48,8 +52,10 @@ export async function getProperty(
 /** Returns the user that the bus takes us for, which in a container may be another than we see. */
 export async function ownUser(bus: Bus): Promise<number | undefined> {
   const user = await bus.call({
-    ...{ ...BUS, interface: BUS.destination, member: "GetConnectionUnixUser" },
-    ...{ signature: "s", body: [bus.uniqueName] },
+    ...BUS,
+    member: "GetConnectionUnixUser",
+    signature: "s",
+    body: [bus.uniqueName],
   });
   return user.ok && typeof user.value[0] === "number" ? user.value[0] : undefined;
 }
