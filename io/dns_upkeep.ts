@@ -88,6 +88,7 @@ export class DnsUpkeep {
       });
       try {
         await set();
+        this.#repair.noteSet();
         return this.#onEvent({ event: "dns-repaired", repairs: this.#repair.count });
       } catch (error) {
         log.warn("cannot set this machine's DNS again", { error });

@@ -123,18 +123,21 @@ export class NetworkManagerDns implements SystemDns {
     this.#journal.note({ id: "network-manager", type: "network-manager", device: this.#device });
     this.#sentinels = sentinels;
     const outcome = await withBus(async (bus) => {
-      const done = await reapply(
-        bus,
-        this.#device,
-        (applied) => withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) }),
-      );
+      const apply = () =>
+        reapply(
+          bus,
+          this.#device,
+          (applied) => withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) }),
+        );
+      const done = await apply();
       if (!done.ok) return done;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         if (await this.#isKnown(bus)) {
           if (await this.#isWritten(bus)) return ok(undefined);
           // It writes the file when something changed for it, which an overwritten file is not.
           if (attempt % 10 === 9) {
-            await bus.call({ ...MANAGER, member: "Reload", signature: "u", body: [RELOAD_DNS_RC] });
+            const written = await this.#haveItWritten(bus, apply);
+            if (!written.ok) return written;
           }
         }
         await sleep();
@@ -142,7 +145,9 @@ export class NetworkManagerDns implements SystemDns {
       return err({ name: UNEXPECTED.name, message: "it took our resolvers, and does not use them" });
     });
     if (outcome.ok) return;
-    await this.undo().catch((error) => this.#log.debug("cannot undo", { error }));
+    // Still wanted: when NetworkManager is itself again, it is seen that they are not in force.
+    await restore(this.#device).catch((error) => this.#log.debug("cannot undo", { error }));
+    this.#journal.forget("network-manager");
     throw faultOf(outcome.reason);
   }
 
@@ -183,6 +188,19 @@ export class NetworkManagerDns implements SystemDns {
   async #others(): Promise<NmConfiguration[]> {
     const outcome = await withBus((bus) => getProperty(bus, DNS_MANAGER, "Configuration"), QUICK_MS);
     return outcome.ok ? readConfiguration(outcome.value).filter(({ device }) => device !== this.#device) : [];
+  }
+
+  /** Has NetworkManager write the file again; `apply` gives it our resolvers. */
+  async #haveItWritten(bus: Bus, apply: () => Promise<Result<unknown, BusError>>) {
+    const reloaded = await bus.call({ ...MANAGER, member: "Reload", signature: "u", body: [RELOAD_DNS_RC] });
+    if (reloaded.ok || !isRefusal(reloaded.reason)) return ok(undefined);
+    // The service's user may control devices, and nothing that is the machine's.
+    const removed = await reapply(
+      bus,
+      this.#device,
+      (applied) => withoutDns(applied, addressesOf(this.#device)),
+    );
+    return removed.ok ? await apply() : removed;
   }
 
   /** Returns whether NetworkManager has our resolvers for our device. */

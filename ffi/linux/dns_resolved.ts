@@ -33,6 +33,9 @@ const ACTIONS = ["set-dns-servers", "set-domains", "set-default-route", "revert"
 const LINK_ATTEMPTS = 30;
 const LINK_ATTEMPT_MS = 100;
 
+/** For an answer of resolved's that only makes the end of a session smoother. */
+const RELEASE_MS = 300;
+
 const AF_INET = 2;
 const AF_INET6 = 10;
 
@@ -106,7 +109,7 @@ export class ResolvedDns implements SystemDns {
       return done;
     });
     if (outcome.ok) return;
-    this.#wanted = undefined;
+    // Still wanted: when resolved is itself again, it is seen that they are not in force.
     this.#journal.forget("resolved");
     throw faultOf(outcome.reason);
   }
@@ -136,6 +139,19 @@ export class ResolvedDns implements SystemDns {
     return watchService(SERVICE, [rule], onChange);
   }
 
+  /** resolved drops what it asks on a link whose servers go, but not where only the choice of the link changes. */
+  async release(): Promise<boolean> {
+    const index = linkIndex(this.#device);
+    if (this.#wanted === undefined || index === undefined || this.#isSilent || !await this.#findBus()) {
+      return false;
+    }
+    const outcome = await withBus(async (bus) => {
+      const unrouted = await callManager(bus, "SetLinkDomains", "ia(sb)", [index, []]);
+      return unrouted.ok ? await callManager(bus, "SetLinkDefaultRoute", "ib", [index, false]) : unrouted;
+    }, RELEASE_MS);
+    return outcome.ok;
+  }
+
   async undo(): Promise<boolean> {
     if (!await this.#findBus()) return await this.#tool.undo();
     if (this.#wanted === undefined) return false;
@@ -157,13 +173,12 @@ export class ResolvedDns implements SystemDns {
     servers: readonly DBusValue[],
     domains: readonly Domain[],
   ): Promise<Result<unknown, BusError>> {
-    let done = await callManager(bus, "SetLinkDNS", "ia(iay)", [index, servers]);
-    for (let attempt = 1; isTooEarly(done) && attempt < LINK_ATTEMPTS; attempt++) {
+    const route = () => callManager(bus, "SetLinkDomains", "ia(sb)", [index, domains]);
+    let routed = await route();
+    for (let attempt = 1; isTooEarly(routed) && attempt < LINK_ATTEMPTS; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, LINK_ATTEMPT_MS));
-      done = await callManager(bus, "SetLinkDNS", "ia(iay)", [index, servers]);
+      routed = await route();
     }
-    if (!done.ok) return done;
-    const routed = await callManager(bus, "SetLinkDomains", "ia(sb)", [index, domains]);
     if (!routed.ok) return routed;
     // Before version 240 "~." did this alone.
     const isDefault = await callManager(bus, "SetLinkDefaultRoute", "ib", [index, true]);
@@ -174,6 +189,9 @@ export class ResolvedDns implements SystemDns {
     // There are no neighbours to ask: a mistyped name of one label would wait ten seconds for nobody's answer.
     await this.#attempt(bus, "SetLinkLLMNR", "is", [index, "no"]);
     await this.#attempt(bus, "SetLinkMulticastDNS", "is", [index, "no"]);
+    // Nothing is asked on the link before this, and what is asked after it would be dropped by some of the above.
+    const done = await callManager(bus, "SetLinkDNS", "ia(iay)", [index, servers]);
+    if (!done.ok) return done;
     await this.#attempt(bus, "FlushCaches", "", []);
     return ok(undefined);
   }

@@ -70,10 +70,20 @@ export async function startResolved(host: Host): Promise<LabProcess> {
   return resolved;
 }
 
-/** Starts NetworkManager with the one connection `profile`, a keyfile (nm-settings-keyfile(5)). */
-export async function startNetworkManager(host: Host, profile: string): Promise<LabProcess> {
+/**
+ * Starts NetworkManager with the one connection `profile`, a keyfile (nm-settings-keyfile(5)). It asks `authority` about
+ * others than root.
+ */
+export async function startNetworkManager(
+  host: Host,
+  profile: string,
+  authority: "polkit" | "nobody",
+): Promise<LabProcess> {
   await host.must(["sh", "-c", PREPARE_NETWORK_MANAGER]);
-  await host.writeFile("/etc/NetworkManager/NetworkManager.conf", NETWORK_MANAGER_CONFIG);
+  await host.writeFile(
+    "/etc/NetworkManager/NetworkManager.conf",
+    NETWORK_MANAGER_CONFIG.replace("root-only", authority === "polkit" ? "true" : "root-only"),
+  );
   await host.writeFile("/etc/NetworkManager/system-connections/lab.nmconnection", profile, 0o600);
   const manager = host.spawn(["NetworkManager", "--no-daemon"]);
   await waitForName(host, "org.freedesktop.NetworkManager");

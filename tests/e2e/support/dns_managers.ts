@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../../io/lab/host.ts";
+import type { LabProcess } from "../../../io/lab/process.ts";
 import { installResolved, startBus, startNetworkManager, startPolkit, startResolved } from "./bus.ts";
 import type { Network } from "./network.ts";
 import { eventually } from "./on_network.ts";
@@ -12,7 +13,7 @@ export interface DnsManager {
   readonly name: string;
   readonly control: string;
   /** Has the client's host managed so; its resolver is the public one. */
-  prepare(network: Network): Promise<void>;
+  prepare(network: Network): Promise<unknown>;
   /** Returns what the manager knows, and its files, in words: the same before and after a session. */
   state(host: Host): Promise<string>;
 }
@@ -50,7 +51,7 @@ export const RESOLVED: DnsManager = {
 export const NETWORK_MANAGER: DnsManager = {
   name: "NetworkManager",
   control: "network-manager",
-  prepare: manageByNetworkManager,
+  prepare: (network) => manageByNetworkManager(network),
   state: (host) =>
     host.must([
       "sh",
@@ -90,12 +91,19 @@ function resolvconf(name: "resolvconf" | "openresolv", start: string): DnsManage
   };
 }
 
-/** Gives the client's uplink to NetworkManager, as a desktop's would be. */
-export async function manageByNetworkManager(network: Network): Promise<void> {
+/**
+ * Gives the client's uplink to NetworkManager, as a desktop's would be. If `prepare` is given, it runs before any daemon
+ * does, and NetworkManager asks polkit about others than root. Returns polkit.
+ */
+export async function manageByNetworkManager(
+  network: Network,
+  prepare?: () => Promise<void>,
+): Promise<LabProcess> {
   const { client } = network;
   await usePackages(client, ["network-manager"]);
+  await prepare?.();
   await startBus(client);
-  await startPolkit(client, "");
+  const polkit = await startPolkit(client, "");
   const route = await client.must(["ip", "-4", "-o", "route", "show", "default"]);
   const [, gateway, device] = /via (\S+) dev (\S+)/.exec(route)!;
   const address =
@@ -120,10 +128,12 @@ dns-search=corp.test;
 [ipv6]
 method=disabled
 `,
+    prepare === undefined ? "nobody" : "polkit",
   );
   await eventually(async () => {
     const states = await client.must(["nmcli", "-t", "-f", "DEVICE,STATE", "device"]);
     assert.match(states, new RegExp(`^${device}:connected$`, "m"));
     assert.match(await client.readFile("/etc/resolv.conf"), /^nameserver/m);
-  }, 30_000);
+  });
+  return polkit;
 }
