@@ -82,7 +82,7 @@ for (const name of ["bash", "zsh", "fish"] as const) {
 /** A busy machine may not answer within the time that completion takes at most; a person would press Tab again. */
 async function completes(shell: DrivenShell, line: string, expected: readonly string[]): Promise<void> {
   let got: readonly string[] = [];
-  for (let attempt = 0; attempt < 4; attempt++) {
+  for (let attempt = 0; attempt < 30; attempt++) {
     got = await shell.type(`${line}\t`);
     if (JSON.stringify(got) === JSON.stringify(expected)) return;
   }
