@@ -32,10 +32,15 @@ export function failuresOn(host: Host, env: Readonly<Record<string, string>>): F
     const forms = failure.json === true ? [args, [...args, "--json"]] : [args];
     await Promise.all(forms.map(async (form) => {
       const { by = [], input } = failure;
-      const outcome = await host.run([...by, Deno.execPath(), "run", "-A", "--quiet", MAIN, ...form], {
-        env: { ...basics(), ...env, ...failure.env },
-        ...(input === undefined ? {} : { input }),
-      });
+      const run = (args: readonly string[]) =>
+        host.run([...by, Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args], {
+          env: { ...basics(), ...env, ...failure.env },
+          ...(input === undefined ? {} : { input }),
+        });
+      let outcome = await run(form);
+      // On a busy machine the time is up before it comes so far, and another obstacle is told of.
+      const limit = form.indexOf("--timeout") + 1;
+      if (outcome.code !== code && limit > 0) outcome = await run(form.with(limit, "60s"));
       assertTells(outcome, code, failure, form.at(-1) === "--json");
       provoked.add(outcome.code);
     }));
