@@ -12,7 +12,7 @@ import type { Change } from "../../lib/host/journal.ts";
 import { startGuard } from "../guard_process.ts";
 import type { Guard } from "../platform.ts";
 import { MARKER } from "./resolv_conf.ts";
-import { RECORD_FOLDERS } from "./resolvconf_tool.ts";
+import { RECORD_FOLDERS, TOOL_LOCK } from "./resolvconf_tool.ts";
 
 /** See `Platform.guardChange`. */
 export function guardChange(change: Change, lockPath: string, log: Log): Guard | undefined {
@@ -35,7 +35,7 @@ export function guardChange(change: Change, lockPath: string, log: Log): Guard |
 /** What the script gets to know; undefined for what needs no guardian, and what a variable cannot hold. */
 function taskOf(change: Change): Record<string, string> | undefined {
   if (change.type === "resolvconf") {
-    return { TASK: "record", RECORD: change.record, RECORDS: RECORD_FOLDERS.join(" ") };
+    return { TASK: "record", RECORD: change.record, RECORDS: RECORD_FOLDERS.join(" "), TOOL_LOCK };
   }
   if (change.type !== "file") return undefined;
   const { path, original, isInPlace } = change;
@@ -59,8 +59,11 @@ const MAX_CONTENT = 100_000;
 
 /**
  * What is made anew must not be there before (set -C). resolvconf runs hooks, which start daemons: those must inherit
- * neither the lock nor deaf ears, and one that hangs must not keep the lock from the next session. One that the session
- * had just started may give the record after it was taken away.
+ * neither the lock nor deaf ears, and one that hangs must not keep the lock from the next session.
+ *
+ * A resolvconf that the session had just started outlives it, and gives the record later: openresolv's has a folder for a
+ * lock, and who finds it taken looks again after a whole second. So nothing is done while that is taken or before the
+ * record is there, lest the other one has to wait; it is looked for for two seconds.
  */
 const SCRIPT = `
 set -C
@@ -82,19 +85,37 @@ lock() {
 }
 lock || exit 0
 is_ours || exit 0
+is_there() {
+  for folder in $RECORDS; do [ -e "$folder/$RECORD" ] && return 0; done
+  return 1
+}
+until_free() {
+  for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ -d "$TOOL_LOCK" ] || return 0
+    holder=$(cat "$TOOL_LOCK/pid" 9>&-)
+    [ -z "$holder" ] || kill -0 "$holder" || return 0
+    sleep 0.05 9>&- || return 0
+  done
+}
+take_away() {
+  (trap - HUP INT QUIT TERM PIPE && exec 9>&- && exec resolvconf -d "$RECORD") &
+  tool=$!
+  (exec 9>&-; sleep 5; kill -9 $tool) &
+  watch=$!
+  wait $tool
+  kill -9 $watch
+}
 if [ "$TASK" = record ]; then
-  for attempt in 1 2 3; do
-    (trap - HUP INT QUIT TERM PIPE && exec 9>&- && exec resolvconf -d "$RECORD") &
-    tool=$!
-    (exec 9>&-; sleep 5; kill -9 $tool) &
-    watch=$!
-    wait $tool
-    kill -9 $watch
+  left=3
+  for moment in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    sleep 0.1 9>&- || sleep 1 9>&-
+    until_free
+    if is_there; then
+      [ $left -gt 0 ] && lock && is_there || exit 0
+      left=$((left - 1))
+      take_away
+    fi
     exec 9>&-
-    sleep 0.3 || sleep 1
-    is_there=
-    for folder in $RECORDS; do [ -e "$folder/$RECORD" ] && is_there=yes; done
-    [ -n "$is_there" ] && lock || exit 0
   done
   exit 0
 fi

@@ -82,6 +82,8 @@ export function recordName(kind: "debian" | "openresolv", device: string, order:
   return `${prefix ?? "tun"}.${device}`;
 }
 
+/** What openresolv has while it works, with the process's id in "pid". */
+export const TOOL_LOCK = "/run/resolvconf/lock";
 /** Where Debian's and openresolv keep their records. */
 export const RECORD_FOLDERS = ["/run/resolvconf/interface", "/run/resolvconf/interfaces"];
 const MAX_PROGRAM = 65_536;
