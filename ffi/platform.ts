@@ -299,6 +299,11 @@ export interface SystemDns {
    */
   watch?(onChange: () => void): { close(): void };
   /**
+   * Has new questions go where they went before `set`, while what is under way still finds our resolvers; `undo` follows.
+   * Returns whether it could be done; never throws. Missing where `undo` does nothing to what is under way.
+   */
+  release?(): Promise<boolean>;
+  /**
    * Puts things back as they were, also after a killed process; returns whether there was anything. Throws a Fault
    * ("dns", "privilege").
    */

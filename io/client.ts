@@ -410,6 +410,7 @@ class RunningClient implements Client {
     this.#network.stop();
     const lastAnswers = new LastAnswers((tap) => this.addTap(tap));
     await this.#host.undo(() => lastAnswers.given());
+    lastAnswers.close();
     this.#session.shutdown(monotonicNow());
     // Sends the goodbyes.
     this.#loop.poke();

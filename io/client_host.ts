@@ -229,8 +229,8 @@ export class ClientHost {
   }
 
   /**
-   * Takes back everything but the device: DNS, then, after `lastAnswers`, rules and routes. Never throws, and takes a few
-   * seconds at the most; what is not undone by then stays in the journal.
+   * Takes back everything but the device: DNS, then, after `lastAnswers`, rules and routes. Where DNS can be given back by
+   * halves, `lastAnswers` is waited for between them, too. Never throws, and takes a few seconds at the most; what is not undone by then stays in the journal.
    */
   async undo(lastAnswers: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     if (this.#isUndone) return await this.#work;
@@ -242,13 +242,12 @@ export class ClientHost {
   }
 
   async #undoInOrder(before: Promise<void>, lastAnswers: () => Promise<void>): Promise<void> {
+    const whatWasAsked = () => this.#applied === undefined ? Promise.resolve() : lastAnswers();
     const left = [
       ...await this.#undoStep("what was being changed", before),
+      ...await this.#undoStep("DNS for new questions", this.#release(whatWasAsked)),
       ...await this.#undoStep("DNS", this.#dns.undo()),
-      ...await this.#undoStep(
-        "the last questions",
-        this.#applied === undefined ? Promise.resolve() : lastAnswers(),
-      ),
+      ...await this.#undoStep("the last questions", whatWasAsked()),
       ...await this.#undoStep("rules and routes", this.#network.undo()),
     ];
     this.#journal.close();
@@ -257,6 +256,10 @@ export class ClientHost {
         left: left.join(", "),
       });
     }
+  }
+
+  async #release(whatWasAsked: () => Promise<void>): Promise<void> {
+    if (await this.#dns.release?.() === true) await whatWasAsked();
   }
 
   /** Returns `what` if it was not done in time, or failed. */

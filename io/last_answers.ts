@@ -32,15 +32,20 @@ export class LastAnswers {
     this.#removeTap = addTap((packet, direction) => this.#take(packet, direction));
   }
 
-  /** Resolves when all is answered and nobody asked for a moment; after half a second at the latest. */
+  /** Resolves when all is answered and nobody asked for a moment; after half a second at the latest. May be asked again. */
   async given(): Promise<void> {
     const begin = monotonicNow();
     for (;;) {
       const now = monotonicNow();
       const isQuiet = now - Math.max(this.#lastAt, begin) >= QUIET_MS && this.#open.size === 0;
-      if (isQuiet || now - begin >= LIMIT_MS) return this.#removeTap();
+      if (isQuiet || now - begin >= LIMIT_MS) return;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
+  }
+
+  /** Watches no longer. */
+  close(): void {
+    this.#removeTap();
   }
 
   #take(bytes: Uint8Array, direction: "in" | "out"): void {

@@ -33,13 +33,13 @@ for (const { name, control, prepare } of [PLAIN_FILE, ...DNS_MANAGERS]) {
         "udp port 53 and net 100.100.111.0/24",
       ]);
       await eventually(() => assert.match(capture.stderr, /listening/));
-      // openresolv empties the file before it writes it; resolved drops what it just asks on a link whose settings go.
-      const tries = name === "openresolv" ? "10" : name === "systemd-resolved" ? "2" : "1";
+      // openresolv empties the file before it writes it.
+      const tries = name === "openresolv" ? "10" : "1";
       const loops = Array.from({ length: LOOPS }, () => client.spawn(["sh", "-c", LOOKUPS, "loop", tries]));
       const foundMore = async () => {
         for (const loop of loops) {
           const before = loop.stdout.length;
-          await eventually(() => assert.ok(loop.stdout.length > before + 100, loop.describe()), 20_000);
+          await eventually(() => assert.ok(loop.stdout.length > before + 100, loop.describe()));
         }
       };
       for (const round of ROUNDS) {
@@ -47,7 +47,7 @@ for (const { name, control, prepare } of [PLAIN_FILE, ...DNS_MANAGERS]) {
           await foundMore();
           const session = await network.startClient({ dnsControl: control });
           await foundMore();
-          assert.equal((await session.process.stop(20_000)).code, 0);
+          assert.equal((await session.process.stop()).code, 0);
           await foundMore();
         });
       }

@@ -9,9 +9,11 @@ const SENTINEL = IpAddress.from("100.100.111.1");
 const ELSEWHERE = IpAddress.from("172.20.0.10");
 
 Deno.test("LastAnswers: ends when nobody asks, and lets go of the packets", async () => {
-  const { given, hasTap } = watch();
-  assert.equal(hasTap(), true);
+  const { given, close, hasTap } = watch();
   await given();
+  await given();
+  assert.equal(hasTap(), true);
+  close();
   assert.equal(hasTap(), false);
 });
 
@@ -60,6 +62,7 @@ function watch() {
   return {
     story,
     show: (...args: Parameters<PacketTap>) => tap?.(...args),
+    close: () => answers.close(),
     hasTap: () => tap !== undefined,
     given: () => answers.given().then(() => void story.push("given")),
   };
