@@ -18,6 +18,11 @@ const SHELLS: Readonly<Record<ShellName, { readonly command: string; readonly se
   fish: { command: "fish --no-config -i", setup: `source ${COMPLETIONS}fz.fish` },
 };
 
+/** Bounds what hangs. */
+const LIMIT_MS = 90_000;
+/** Longer than a completion takes at most. */
+const LINE_LIMIT_MS = 15_000;
+
 /** The answer of a session that has resources of these names. */
 export function named(names: readonly string[]): AnswerOf<"resources"> {
   return {
@@ -38,7 +43,7 @@ export function named(names: readonly string[]): AnswerOf<"resources"> {
 
 /** A shell that waits for command lines. */
 export interface DrivenShell {
-  /** Types `line` and Enter, and returns the arguments that `fz` got. */
+  /** Types `line` and Enter, and returns the arguments that `fz` got; none if it was not run. */
   type(line: string): Promise<readonly string[]>;
 }
 
@@ -74,20 +79,38 @@ export async function withShell(
   const watching = (async () => {
     for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) screen += part;
   })();
+  const write = (text: string) => writer.write(new TextEncoder().encode(text));
+  let words = 0;
   let count = 0;
-  const type = async (line: string) => {
-    await writer.write(new TextEncoder().encode(`${line}\r`));
-    const deadline = Date.now() + 90_000;
+  const next = async (limitMs: number) => {
+    const deadline = Date.now() + limitMs;
     while (Date.now() < deadline) {
       const calls = (await Deno.readTextFile(said)).split("\x01\n");
       if (calls.length - 1 > count) return calls[count++]!.split("\0").slice(0, -1);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw new Error(`${name} did not run "${line}":\n${screen.slice(-2000)}`);
+    return undefined;
+  };
+  /** Runs a command that nothing completes, and passes over all that came before it. */
+  const settle = async () => {
+    const word = `ready-${++words}`;
+    await write(`fz ${word}\r`);
+    for (let call = await next(LIMIT_MS); call?.[0] !== word; call = await next(LIMIT_MS)) {
+      if (call === undefined) throw new Error(`${name} does nothing any more:\n${screen.slice(-2000)}`);
+    }
+  };
+  const type = async (line: string) => {
+    await write(`${line}\r`);
+    const call = await next(LINE_LIMIT_MS);
+    if (call !== undefined) return call;
+    // The quote of a word that was not completed in time is still open.
+    await write("\x03");
+    await settle();
+    return [];
   };
   try {
-    await writer.write(new TextEncoder().encode(`${setup}\r`));
-    await type("fz ready");
+    await write(`${setup}\r`);
+    await settle();
     await test({ type });
     // What names may hold must never run.
     const left = [...Deno.readDirSync(folder)].map((entry) => entry.name);
