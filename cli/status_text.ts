@@ -106,7 +106,7 @@ function describeRoundTrip(
 function facts(status: StatusDocument, nowMs: number): (readonly [string, string])[] {
   const { portal, tunnel, dns, internet, network, underlay, retryAt, drops } = status;
   const lines: (readonly [string, string])[] = [];
-  if (underlay?.hasPath === false) lines.push(["Network", "this machine has no default route"]);
+  if (underlay?.hasPath === false) lines.push(["Network", "this machine has no working default route"]);
   const since = portal.since === undefined ? undefined : msSince(portal.since, nowMs);
   const retryMs = retryAt === undefined ? undefined : Math.max(0, Date.parse(retryAt) - nowMs);
   const link = portal.connected

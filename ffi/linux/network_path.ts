@@ -52,7 +52,12 @@ export function networkPath(
     links.filter((link) => isUsable(link) && link.name !== device).map((link) => [link.index, link]),
   );
   const parts = new Set<string>();
+  // A cable was pulled: until somebody takes its routes away, the kernel follows them and drops everything, whatever other
+  // way there is (unless told by the sysctl ignore_routes_with_linkdown). To start over before would be in vain.
+  const unplugged = links.filter((link) => !isUsable(link) && !link.isLoopback && link.name !== device);
   for (const family of [4, 6] as const) {
+    const leads = taken.filter((route) => route.family === family && route.type === "unicast");
+    if (leads.some((lead) => unplugged.some(({ index }) => index === lead.index))) continue;
     const ways = routes
       .filter((route) => route.family === family && isDefault(route))
       .flatMap((route) => waysOf(route).map((way) => ({ ...way, metric: route.metric ?? 0 })))
@@ -63,8 +68,8 @@ export function networkPath(
       parts.add(`${usable.get(index)!.name} via ${gateway ?? "nothing"}`);
     }
     const indices = new Set(chosen.map(({ index }) => index));
-    for (const { index, gateway, source, type } of taken.filter((route) => route.family === family)) {
-      if (index === undefined || !usable.has(index) || type !== "unicast") continue;
+    for (const { index, gateway, source } of leads) {
+      if (index === undefined || !usable.has(index)) continue;
       if (chosen.some((way) => way.index === index && way.gateway === gateway?.toString())) continue;
       parts.add(`${usable.get(index)!.name} via ${gateway ?? "nothing"} by a rule`);
       if (source !== undefined) parts.add(`${usable.get(index)!.name} in ${identity(family, source)}`);

@@ -252,7 +252,8 @@ function portal({ portal, hasPath }: DoctorFacts): Finding | undefined {
     return {
       check: "portal",
       status: "problem",
-      message: `this machine has no default route, and the portal cannot be reached: ${portal.failure}`,
+      message:
+        `this machine has no working default route, and the portal cannot be reached: ${portal.failure}`,
       fix: "connect this machine to a network, and see ip route",
       code: "unreachable",
     };

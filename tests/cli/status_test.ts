@@ -50,7 +50,7 @@ Deno.test("statusLines: says what this machine's network lacks", () => {
     underlay: { hasPath: false, sockets: [], sendErrors: {}, resets: 0 },
     network: { excluded: [], lan: "allow", degraded: ["This machine has no IPv6"] },
   }, PLAIN);
-  assert.equal(lines[2], "Network   this machine has no default route");
+  assert.equal(lines[2], "Network   this machine has no working default route");
   assert.ok(lines.includes("Limited   This machine has no IPv6"));
 });
 

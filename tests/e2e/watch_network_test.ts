@@ -55,7 +55,7 @@ async function watched(body: (watch: Watch) => Promise<void>): Promise<void> {
     await body(watch);
   } finally {
     watch.close();
-    sh("ip link del eth0");
+    sh("ip link del eth0; ip link del eth1 2>/dev/null || true");
   }
 }
 
@@ -137,6 +137,32 @@ Deno.test("networkPath: is that of the kernel's best default routes, as they com
       await eventually(async () => assert.equal(await host.networkPath("fz0"), path));
       const others = path.split("; ").filter((part) => part.startsWith("wg0"));
       assert.equal(await host.networkPath("eth0"), others.join("; "));
+    }
+  }));
+
+Deno.test("networkPath: is another link's once the kernel leaves the one that was unplugged", () =>
+  watched(async (watch) => {
+    const first = "eth0 in 192.0.2.2; eth0 via 192.0.2.1";
+    const second = "eth1 in 198.51.100.2; eth1 via 198.51.100.1";
+    const steps = [
+      [
+        "ip link add eth1 type veth peer name peer1; ip link set peer1 up; ip link set eth1 up; ip addr add 198.51.100.2/24 dev eth1; ip route add default via 198.51.100.1 metric 600",
+        second,
+      ],
+      ["ip route add default via 192.0.2.1 metric 100", first],
+      ["ip link set peer0 down", ""],
+      ["ip route del default dev eth0", second],
+      ["ip route add default via 192.0.2.1 dev eth0 metric 100", ""],
+      ["ip link set peer0 up", first],
+      [
+        "sysctl -q net.ipv4.conf.eth0.ignore_routes_with_linkdown=1; ip link set peer0 down",
+        second,
+      ],
+      ["ip link set peer1 down", ""],
+    ] as const;
+    for (const [change, path] of steps) {
+      await watch.sees(() => sh(change));
+      assert.equal(await host.networkPath("fz0"), path, change);
     }
   }));
 

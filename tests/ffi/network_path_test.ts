@@ -159,6 +159,19 @@ Deno.test("networkPath: tells where rules lead our packets another way, and noth
   assert.equal(alone, "wg0 in 10.66.0.2; wg0 via nothing by a rule");
 });
 
+Deno.test("networkPath: a family has no way for as long as the kernel follows routes of a link that was unplugged", () => {
+  const links = LINKS.map((entry) => entry.name === "eth0" ? { ...entry, hasCarrier: false } : entry);
+  const by = (...taken: Route[]) => networkPath({ ...SOURCES, links, taken }, "fz0");
+  const wireless = "wlan0 in 198.51.100.3; wlan0 via 198.51.100.1";
+  assert.equal(by(route("198.41.0.4/32", 2, "192.0.2.1")), "");
+  assert.equal(by(route("198.41.0.4/32", 3, "198.51.100.1")), wireless);
+  // Of the other family only.
+  assert.equal(by(route("2001:7fd::1/128", 2, "2001:db8::1")), wireless);
+  assert.equal(by(route("198.41.0.4/32", 2, undefined, { type: "unreachable" })), wireless);
+  // Where rules are missing it may lead into the tunnel.
+  assert.equal(by(route("198.41.0.4/32", 9)), wireless);
+});
+
 Deno.test("networkPath: is empty without a default route, and never throws", () => {
   assert.equal(networkPath({ ...SOURCES, routes: ROUTES.slice(4, 5) }, "fz0"), "");
   assert.equal(networkPath({ links: [], addresses: [], routes: [] }, "fz0"), "");
