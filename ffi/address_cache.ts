@@ -1,6 +1,6 @@
 /** Addresses of packets as interned values: the same bytes are the same object. */
 
-import { IpAddress, SocketAddress } from "../lib/base/ip.ts";
+import { type Family, IpAddress, SocketAddress } from "../lib/base/ip.ts";
 import { arena } from "./memory.ts";
 
 /**
@@ -11,6 +11,12 @@ export class AddressCache {
   readonly #known = new Map<number | string, SocketAddress>();
   #last: SocketAddress | undefined;
   #lastWords: [number, number, number, number] = [0, 0, 0, 0];
+
+  /** Returns the address in the `sockaddr_in` or `sockaddr_in6` at `at`, which both are alike on all systems. */
+  sockaddr(family: Family, at: number): SocketAddress {
+    const port = arena.data.getUint16(at + 2);
+    return family === 4 ? this.ipv4(at + 4, port) : this.ipv6(at + 8, port);
+  }
 
   /** Returns the IPv4 address (4 bytes) at `at` of the arena with `port`. */
   ipv4(at: number, port: number): SocketAddress {

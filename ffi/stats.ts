@@ -26,3 +26,8 @@ export function newUdpStats(): UdpStats {
     dropped: 0,
   };
 }
+
+/** Counts `by` datagrams that could not be sent because of the error called `name`. */
+export function countSendErrors({ sendErrors }: Pick<UdpStats, "sendErrors">, name: string, by = 1): void {
+  sendErrors.set(name, (sendErrors.get(name) ?? 0) + by);
+}

@@ -7,6 +7,7 @@
 import { Fault } from "../../lib/base/fault.ts";
 import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { Turns } from "../../lib/base/turns.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { Errno, faultOf } from "./errno.ts";
@@ -29,6 +30,7 @@ export class DarwinNetwork implements HostNetwork {
   readonly #isPolicy: boolean;
   readonly #journal: Journal;
   readonly #log: Log;
+  readonly #turns = new Turns();
   readonly #addresses = new Map<Family, IpAddress>();
   #routes: readonly IpNetwork[] = [];
   #bypass: readonly IpAddress[] = [];
@@ -38,7 +40,6 @@ export class DarwinNetwork implements HostNetwork {
   /** Networks of resources that are also the machine's own. */
   #clashes = 0;
   #sequence = 0;
-  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: HostNetworkOptions, kernel: RouteKernel, follower: NetworkFollower) {
     this.#kernel = kernel;
@@ -60,7 +61,7 @@ export class DarwinNetwork implements HostNetwork {
   }
 
   configure({ ipv4, ipv6 }: TunnelAddresses): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       let failure = 0;
       for (const [family, address] of [[4, ipv4], [6, ipv6]] as const) {
         if (address === undefined) continue;
@@ -80,7 +81,7 @@ export class DarwinNetwork implements HostNetwork {
   }
 
   setRoutes(routes: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#routes = routes;
       this.#sayLan();
       this.#apply();
@@ -88,7 +89,7 @@ export class DarwinNetwork implements HostNetwork {
   }
 
   setBypass(destinations: readonly IpAddress[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (!this.#isPolicy) return;
       this.#bypass = destinations;
       this.#apply();
@@ -96,14 +97,14 @@ export class DarwinNetwork implements HostNetwork {
   }
 
   setExcluded(networks: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#excluded = networks;
       this.#apply();
     });
   }
 
   setLan(lan: "allow" | "deny"): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#lan = lan;
       this.#sayLan();
     });
@@ -113,13 +114,13 @@ export class DarwinNetwork implements HostNetwork {
   async setLocalPorts(_ports: readonly number[]): Promise<void> {}
 
   handleNetworkChanged(): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#apply();
     });
   }
 
   otherDevice(): Promise<string | undefined> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (!this.#isPolicy) return undefined;
       const own = this.#index();
       for (const route of this.#table().filter(isOurs)) {
@@ -132,11 +133,11 @@ export class DarwinNetwork implements HostNetwork {
   }
 
   present(): Promise<string[]> {
-    return this.#inTurn(() => this.#isPolicy ? this.#table().filter(isOurs).map(describe) : []);
+    return this.#turns.take(() => this.#isPolicy ? this.#table().filter(isOurs).map(describe) : []);
   }
 
   undo(): Promise<string[]> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       const undone: string[] = [];
       const own = this.#index();
       for (const route of this.#table().filter(isOurs)) {
@@ -249,13 +250,6 @@ export class DarwinNetwork implements HostNetwork {
   /** 0 where the device does not exist. */
   #index(): number {
     return this.#device === "" ? 0 : this.#kernel.interfaceIndex(this.#device);
-  }
-
-  /** Runs `work` after everything asked for before it, whether that went well or not. */
-  #inTurn<T>(work: () => T): Promise<T> {
-    const result = this.#queue.then(work);
-    this.#queue = result.catch(() => {});
-    return result;
   }
 }
 

@@ -9,7 +9,7 @@ import { type Family, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { arena } from "../memory.ts";
 import type { DatagramHandler, UdpOptions, UdpSocket } from "../platform.ts";
-import { newUdpStats } from "../stats.ts";
+import { countSendErrors, newUdpStats } from "../stats.ts";
 import { Errno, errnoName, faultOf } from "./errno.ts";
 import { FIOCLEX } from "./interface_request.ts";
 import {
@@ -101,10 +101,7 @@ class DarwinUdpSocket implements UdpSocket {
       this.stats.dropped++;
       return true;
     }
-    const port = arena.data.getUint16(RX_NAME + 2);
-    const remote = this.#family === 4
-      ? this.#remotes.ipv4(RX_NAME + 4, port)
-      : this.#remotes.ipv6(RX_NAME + 8, port);
+    const remote = this.#remotes.sockaddr(this.#family, RX_NAME);
     this.stats.receivedDatagrams++;
     this.stats.receivedBytes += length;
     handler(this.#localHere(), remote, arena.view(RX_BUFFER, length));
@@ -121,10 +118,7 @@ class DarwinUdpSocket implements UdpSocket {
     if (failure === 0) {
       this.stats.sentDatagrams++;
       this.stats.sentBytes += payload.length;
-    } else {
-      const name = errnoName(failure);
-      this.stats.sendErrors.set(name, (this.stats.sendErrors.get(name) ?? 0) + 1);
-    }
+    } else countSendErrors(this.stats, errnoName(failure));
   }
 
   flush(): void {}

@@ -5,6 +5,7 @@
 
 import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { Turns } from "../../lib/base/turns.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import { checksPortRules, hasPortRules } from "../../lib/host/port_rules.ts";
 import { planRoutes, planRules, PROTOCOL, type RouteWishes, Table } from "../../lib/host/route_plan.ts";
@@ -44,13 +45,13 @@ class LinuxNetwork implements HostNetwork {
   readonly #journal: Journal;
   readonly #log: Log;
   readonly #told = new Set<string>();
+  readonly #turns = new Turns();
   #wishes: RouteWishes;
   #isStrict = false;
   #isNoted = false;
   #degraded: readonly string[] = [];
   /** What was last made of the rules, to tell whether there is anything to do. */
   #appliedRules = "";
-  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: HostNetworkOptions, open: () => RouteKernel) {
     const { mark, routing, excluded = [], lan = "allow", journal = NO_JOURNAL, log } = options;
@@ -78,7 +79,7 @@ class LinuxNetwork implements HostNetwork {
   }
 
   configure(addresses: TunnelAddresses): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const { device, mtu } = this.#options;
       const ipv6 = mtu < IPV6_MIN_MTU ? undefined : addresses.ipv6;
       const families = await configureDevice(device, mtu, { ...addresses, ipv6 }, this.#log);
@@ -88,14 +89,14 @@ class LinuxNetwork implements HostNetwork {
   }
 
   setRoutes(routes: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wishes = { ...this.#wishes, routes };
       this.#applyAll();
     });
   }
 
   setBypass(bypass: readonly IpAddress[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (this.#options.routing === "main") return;
       this.#wishes = { ...this.#wishes, bypass };
       this.#applyRules();
@@ -103,7 +104,7 @@ class LinuxNetwork implements HostNetwork {
   }
 
   setLocalPorts(localPorts: readonly number[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wishes = { ...this.#wishes, localPorts };
       // Every question to a resolver comes by here.
       if (this.#isStrict && this.#wishes.ruleFamilies.includes(4)) this.#applyRules();
@@ -111,14 +112,14 @@ class LinuxNetwork implements HostNetwork {
   }
 
   setExcluded(excluded: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wishes = { ...this.#wishes, excluded };
       this.#applyRules();
     });
   }
 
   setLan(lan: "allow" | "deny"): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wishes = { ...this.#wishes, lan };
       this.#lookForServers();
       this.#applyRules();
@@ -126,7 +127,7 @@ class LinuxNetwork implements HostNetwork {
   }
 
   followServers(): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       const { families, ruleFamilies } = this.#wishes;
       if (families.length === 0 || families.some((family) => !ruleFamilies.includes(family))) return;
       this.#lookForServers();
@@ -135,13 +136,13 @@ class LinuxNetwork implements HostNetwork {
   }
 
   handleNetworkChanged(): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (this.#wishes.families.length > 0) this.#applyAll();
     });
   }
 
   otherDevice(): Promise<string | undefined> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (this.#options.routing === "main") return undefined;
       return this.#withKernel((kernel) => {
         const other = this.#otherIndex(kernel);
@@ -151,14 +152,14 @@ class LinuxNetwork implements HostNetwork {
   }
 
   present(): Promise<string[]> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (this.#options.routing === "main") return [];
       return this.#withKernel((kernel) => describe(readOwnState(kernel)));
     });
   }
 
   undo(): Promise<string[]> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wishes = { ...this.#wishes, families: [], routes: [] };
       this.#degraded = [];
       this.#appliedRules = "";
@@ -333,13 +334,6 @@ class LinuxNetwork implements HostNetwork {
     } finally {
       kernel.close();
     }
-  }
-
-  /** Runs `work` after everything asked for before it, whether that went well or not. */
-  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
-    const result = this.#queue.then(work);
-    this.#queue = result.catch(() => {});
-    return result;
   }
 }
 

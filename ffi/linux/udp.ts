@@ -5,7 +5,7 @@
  */
 
 import type { Datagram } from "../../lib/base/datagram.ts";
-import { IpAddress, SocketAddress } from "../../lib/base/ip.ts";
+import { type Family, IpAddress, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { Errno, faultOf } from "../errno.ts";
 import { arena } from "../memory.ts";
@@ -52,7 +52,7 @@ class LinuxUdpSocket implements UdpSocket {
   readonly stats = newUdpStats();
   /** Whether the kernel may segment for us; turned off for good when it once could not. */
   canSegment: boolean;
-  readonly #isV4: boolean;
+  readonly #family: Family;
   readonly #remotes = new AddressCache();
   readonly #locals = new AddressCache();
   #isOpen = true;
@@ -65,7 +65,7 @@ class LinuxUdpSocket implements UdpSocket {
     this.#localHere = local;
     this.marked = marked;
     this.canSegment = canSegment;
-    this.#isV4 = local.family === 4;
+    this.#family = local.family;
   }
 
   receive(handler: DatagramHandler): boolean {
@@ -80,8 +80,7 @@ class LinuxUdpSocket implements UdpSocket {
       return true;
     }
     this.#readControl(arena.getU32(RX + MSG_CONTROLLEN));
-    const port = sockaddrPort(RX_NAME);
-    const remote = this.#isV4 ? this.#remotes.ipv4(RX_NAME + 4, port) : this.#remotes.ipv6(RX_NAME + 8, port);
+    const remote = this.#remotes.sockaddr(this.#family, RX_NAME);
     const local = this.#localHere;
     const segment = this.#segmentSize > 0 ? this.#segmentSize : Math.max(1, length);
     this.stats.receivedBytes += length;

@@ -9,6 +9,7 @@ import type { SocketAddress } from "../../lib/base/ip.ts";
 import { Errno } from "../errno.ts";
 import { arena } from "../memory.ts";
 import type { UdpStats } from "../platform.ts";
+import { countSendErrors } from "../stats.ts";
 import { SOCKADDR_CAPACITY, writeSockaddr } from "./sockaddr.ts";
 import { errno, libc } from "./symbols.ts";
 
@@ -52,7 +53,7 @@ export class UdpBatch {
   add(owner: BatchOwner, { local, remote, payload }: Datagram): void {
     const length = payload.length;
     if (length > MAX_PAYLOAD || remote.family !== owner.local.family) {
-      count(owner.stats.sendErrors, length > MAX_PAYLOAD ? "EMSGSIZE" : "EAFNOSUPPORT");
+      countSendErrors(owner.stats, length > MAX_PAYLOAD ? "EMSGSIZE" : "EAFNOSUPPORT");
       return;
     }
     if (this.#owner !== undefined && !this.#continues(owner, local, remote, length)) this.flush();
@@ -80,7 +81,7 @@ export class UdpBatch {
     } else if (this.#count > 1 && NOT_SEGMENTABLE.has(failure)) {
       this.#transmitSingly(owner);
     } else {
-      count(owner.stats.sendErrors, errnoName(failure), this.#count);
+      countSendErrors(owner.stats, errnoName(failure), this.#count);
     }
     this.#owner = undefined;
     this.#length = 0;
@@ -105,7 +106,7 @@ export class UdpBatch {
       const length = Math.min(this.#segmentSize, this.#length - at);
       const failure = this.#transmit(owner, at, length, 0);
       if (failure !== 0) {
-        count(owner.stats.sendErrors, errnoName(failure));
+        countSendErrors(owner.stats, errnoName(failure));
         continue;
       }
       owner.canSegment = false;
@@ -152,10 +153,6 @@ export class UdpBatch {
     }
     return at - this.#control;
   }
-}
-
-function count(counts: Map<string, number>, name: string, amount = 1): void {
-  counts.set(name, (counts.get(name) ?? 0) + amount);
 }
 
 function errnoName(number: number): string {

@@ -7,6 +7,7 @@
 import { Fault } from "../../lib/base/fault.ts";
 import type { Family, IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { Turns } from "../../lib/base/turns.ts";
 import { type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
 import type { HostNetwork, HostNetworkOptions, TunnelAddresses } from "../platform.ts";
 import { type Adapter, readAdapters } from "./adapters.ts";
@@ -37,12 +38,12 @@ export class WindowsNetwork implements HostNetwork {
   readonly #journal: Journal;
   readonly #log: Log;
   readonly #sleep: Sleep;
+  readonly #turns = new Turns();
   readonly #addresses = new Map<Family, IpAddress>();
   #routes: readonly IpNetwork[] = [];
   #bypass: readonly IpAddress[] = [];
   #excluded: readonly IpNetwork[];
   #lan: "allow" | "deny";
-  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: HostNetworkOptions, kernel: NetworkKernel, wayOut: WayOut, sleep: Sleep) {
     this.#kernel = kernel;
@@ -58,7 +59,7 @@ export class WindowsNetwork implements HostNetwork {
   }
 
   configure({ ipv4, ipv6 }: TunnelAddresses): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       let failure = 0;
       for (const [family, address] of [[4, ipv4], [6, ipv6]] as const) {
         if (address === undefined) continue;
@@ -77,14 +78,14 @@ export class WindowsNetwork implements HostNetwork {
   }
 
   setRoutes(routes: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#routes = routes;
       this.#apply();
     });
   }
 
   setBypass(destinations: readonly IpAddress[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (!this.#isPolicy) return;
       this.#bypass = destinations;
       this.#apply();
@@ -92,14 +93,14 @@ export class WindowsNetwork implements HostNetwork {
   }
 
   setExcluded(networks: readonly IpNetwork[]): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#excluded = networks;
       this.#apply();
     });
   }
 
   setLan(lan: "allow" | "deny"): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#lan = lan;
       this.#apply();
     });
@@ -109,14 +110,14 @@ export class WindowsNetwork implements HostNetwork {
   async setLocalPorts(_ports: readonly number[]): Promise<void> {}
 
   handleNetworkChanged(): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#wayOut.forget();
       this.#apply();
     });
   }
 
   otherDevice(): Promise<string | undefined> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (!this.#isPolicy) return undefined;
       const used = new Set(readTable(this.#kernel).map(({ index }) => index));
       const own = this.#index();
@@ -127,11 +128,11 @@ export class WindowsNetwork implements HostNetwork {
   }
 
   present(): Promise<string[]> {
-    return this.#inTurn(() => this.#isPolicy ? this.#leftovers().map(describe) : []);
+    return this.#turns.take(() => this.#isPolicy ? this.#leftovers().map(describe) : []);
   }
 
   undo(): Promise<string[]> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       const own = this.#index();
       const undone: string[] = [];
       const routes = this.#leftovers().filter((route) => this.#isPolicy || route.index === own);
@@ -284,13 +285,6 @@ export class WindowsNetwork implements HostNetwork {
     // Where the name was taken, Windows has given the adapter another one.
     return this.#wayOut.tunnelIndex(this.#device) ??
       this.#adapters().find(({ name }) => name === this.#device)?.index ?? 0;
-  }
-
-  /** Runs `work` after everything asked for before it, whether that went well or not. */
-  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
-    const result = this.#queue.then(work);
-    this.#queue = result.catch(() => {});
-    return result;
   }
 }
 

@@ -9,7 +9,7 @@ import { type Family, SocketAddress } from "../../lib/base/ip.ts";
 import { AddressCache } from "../address_cache.ts";
 import { arena } from "../memory.ts";
 import type { DatagramHandler, UdpOptions, UdpSocket } from "../platform.ts";
-import { newUdpStats } from "../stats.ts";
+import { countSendErrors, newUdpStats } from "../stats.ts";
 import type { EventSource } from "./event_poller.ts";
 import {
   CONTROL_CAPACITY,
@@ -123,10 +123,7 @@ class WindowsUdpSocket implements UdpSocket, EventSource {
       this.stats.dropped++;
       return true;
     }
-    const port = arena.data.getUint16(RX_NAME + 2);
-    const remote = this.#family === 4
-      ? this.#remotes.ipv4(RX_NAME + 4, port)
-      : this.#remotes.ipv6(RX_NAME + 8, port);
+    const remote = this.#remotes.sockaddr(this.#family, RX_NAME);
     this.stats.receivedDatagrams++;
     this.stats.receivedBytes += length;
     handler(this.#localHere(), remote, arena.view(RX_BUFFER, length));
@@ -143,10 +140,7 @@ class WindowsUdpSocket implements UdpSocket, EventSource {
     if (failure === 0) {
       this.stats.sentDatagrams++;
       this.stats.sentBytes += payload.length;
-    } else {
-      const name = errorName(failure);
-      this.stats.sendErrors.set(name, (this.stats.sendErrors.get(name) ?? 0) + 1);
-    }
+    } else countSendErrors(this.stats, errorName(failure));
   }
 
   flush(): void {}

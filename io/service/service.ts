@@ -6,6 +6,7 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { Log } from "../../lib/base/log.ts";
+import { Turns } from "../../lib/base/turns.ts";
 import type { ResourceStatus } from "../../lib/client/status.ts";
 import { findResource, nearestResource } from "../../lib/client/target.ts";
 import type {
@@ -78,7 +79,7 @@ export class Service implements RunningRole {
   /** As the engine has it. */
   #disabledIds = "";
   #announced = "";
-  #work: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: ServiceOptions) {
     this.log = options.log;
@@ -101,7 +102,7 @@ export class Service implements RunningRole {
 
   /** Starts with `token`, or waits for one. Throws the Fault that keeps it from starting, with nothing changed. */
   async start(token: string | undefined): Promise<void> {
-    if (token !== undefined) return await this.#inTurn(() => this.#startEngine(token));
+    if (token !== undefined) return await this.#turns.take(() => this.#startEngine(token));
     if (!this.#options.waitsForCredential) throw new Fault("rejected", NO_CREDENTIAL.message);
     await this.#options.checkEngine({ ...this.#options.config, token: "" });
     this.#isStarting = false;
@@ -164,7 +165,7 @@ export class Service implements RunningRole {
 
   /** Connects with `token` in place of whatever was there. Throws the Fault that keeps it from starting. */
   useCredential(token: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       if (this.#life.isEnding) {
         throw new Fault("not-running", "Cannot take the credential: the session is ending");
       }
@@ -332,17 +333,10 @@ export class Service implements RunningRole {
     await Promise.resolve();
     this.#announce();
     this.#tell({ event: "stopping" });
-    await this.#work;
+    await this.#turns.take(() => {});
     await this.#engine?.stop();
     this.#tell({ event: "stopped" });
     this.#hub.close();
-  }
-
-  /** Runs `work` after everything asked for before it, whether that went well or not. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#work.then(work);
-    this.#work = result.catch(() => {});
-    return result;
   }
 }
 
