@@ -252,14 +252,14 @@ async function assertObstacle(
 }
 
 /**
- * Returns when the next minute begins, at least 3 and at most 50 seconds away: conditions know no seconds, and a portal
+ * Returns when the next minute begins, at least 10 and at most 35 seconds away: conditions know no seconds, and a portal
  * judges them anew within a minute, whereupon the resource would be unknown rather than denied.
  */
 async function minuteToCome(): Promise<number> {
   const next = () => (Math.floor(Date.now() / 60_000) + 1) * 60_000;
   const left = next() - Date.now();
-  if (left < 3000) await sleep(left + 10_000);
-  else if (left > 50_000) await sleep(left - 50_000);
+  if (left < 10_000) await sleep(left + 30_000);
+  else if (left > 35_000) await sleep(left - 35_000);
   return next();
 }
 
