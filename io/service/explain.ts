@@ -42,7 +42,8 @@ export function explainTarget(
   const asked = askedOf(request, target);
   const facts: Facts = { text: request.target, status, host, explanation, named, asked };
   const found = explanation?.resources ?? (named === undefined ? [] : [named]);
-  const past = passesBy(host, found, passing);
+  const isName = explanation?.role === "sentinel" || explanation?.role === "proxy";
+  const past = passesBy(host, found, passing, isName);
   const resources = past === undefined ? found : [];
   const judged = resources.map((resource) => ({ resource, permitted: permits(resource, asked) }));
   const carrier = judged.find(({ permitted }) => permitted !== false)?.resource;
@@ -105,16 +106,20 @@ function permits({ filters }: ResourceStatus, asked: Asked | undefined): boolean
   return set.permitsAll || filters.some(({ protocol }) => protocol === asked.protocol);
 }
 
-/** Why the machine does not even hand packets for the address to the session; undefined if it does. */
+/**
+ * Why the machine does not even hand packets for the address to the session; undefined if it does. `isName`: the address
+ * stands for a name, or is a resolver of ours.
+ */
 function passesBy(
   host: Host | undefined,
   found: readonly ResourceStatus[],
   { excluded, local }: Passing,
+  isName: boolean,
 ): Reason | undefined {
   if (host?.type !== "address") return undefined;
   const covering = (networks: readonly IpNetwork[]) =>
     networks.find((network) => network.contains(host.address));
-  const out = covering(excluded);
+  const out = isName ? undefined : covering(excluded);
   if (out !== undefined) {
     return { because: `Network ${out} is excluded: it goes past the tunnel, as without fz.` };
   }

@@ -34,7 +34,11 @@ const Done = v.object({ schema: v.literal(1) });
 const MAX_NAME = 1024;
 const Name = v.pipe(Text, v.minLength(1), v.maxLength(MAX_NAME));
 /** Such as "192.168.0.0/16", or an address. */
-const Network = v.pipe(Name, v.check((text) => IpNetwork.parse(text) !== undefined, "It is not a network"));
+const Network = v.pipe(
+  Name,
+  v.check((text) => IpNetwork.parse(text) !== undefined, "It is not a network"),
+  v.check((text) => IpNetwork.parse(text)?.prefix !== 0, "It leaves nothing for the tunnel"),
+);
 const MAX_EXCLUDED = 1024;
 const Targets = v.pipe(v.array(Name), v.minLength(1), v.maxLength(64));
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));

@@ -178,9 +178,10 @@ export function listKind(metavar: Uppercase<string>): ValueKind<readonly string[
 export const NETWORKS: ValueKind<readonly IpNetwork[]> = listOf(
   ofText("text", "NETWORK", (text): Result<IpNetwork> => {
     const network = IpNetwork.parse(text);
-    return network === undefined
-      ? err(`${quoted(text)} is not a network such as "10.0.0.0/8", or an address`)
-      : ok(network);
+    if (network === undefined) {
+      return err(`${quoted(text)} is not a network such as "10.0.0.0/8", or an address`);
+    }
+    return network.prefix > 0 ? ok(network) : err(`${quoted(text)} leaves nothing for the tunnel`);
   }, String),
 );
 

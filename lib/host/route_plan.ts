@@ -22,6 +22,8 @@ export const Table = {
 export const Priority = {
   /** The machine's own addresses, where its rule for them comes behind ours. */
   ownAddresses: 85,
+  /** Stand-ins for names and our resolvers, where an excluded network covers them. */
+  names: 88,
   /** Destinations that pass the tunnel by. */
   bypass: 90,
   /** Sockets of ours, by their port. */
@@ -50,6 +52,15 @@ export const PROTOCOL = 70;
  */
 export const ON_LINK: readonly IpNetwork[] = ["169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"]
   .map((text) => IpNetwork.from(text));
+
+/**
+ * Stand-ins for names of resources, which only the tunnel knows, and our resolvers (lib/dns). A network comes before those
+ * inside it.
+ */
+const NAMES: readonly IpNetwork[] = [
+  ...["100.96.0.0/11", "fd00:2021:1111:8000::/107"],
+  ...["100.100.111.0/24", "fd00:2021:1111:8000:100:100:111:0/120"],
+].map((text) => IpNetwork.from(text));
 
 /** A rule. Conditions that are undefined hold for every packet. */
 export interface PlannedRule {
@@ -97,6 +108,7 @@ export interface RouteWishes {
   readonly families: readonly Family[];
   /** Of resources, the tunnel's own among them; 0.0.0.0/0 and ::/0 are the Internet resource. */
   readonly routes: readonly IpNetwork[];
+  /** Those that cover our resolvers or stand-ins for names leave these in the tunnel: else no name is found any more. */
   readonly excluded: readonly IpNetwork[];
   /** What becomes of the machine's own more specific routes while the Internet resource is on. */
   readonly lan: "allow" | "deny";
@@ -154,6 +166,8 @@ export function planRules(wishes: RouteWishes): PlannedRule[] {
 function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
   const { mark: notMark, excluded, lan, bypass, localPorts, servedPorts, lateLocal } = wishes;
   const out = { type: "goto", priority: Priority.end } as const;
+  // Not a look-up of its own: "not" inverts all conditions of a rule together, so that a mark and a destination do not mix.
+  const kept = { type: "goto", priority: Priority.resources } as const;
   const passing: PlannedRule[] = distinct([...excluded, ...bypass.map(hostNetwork)])
     .filter((destination) => destination.family === family)
     .map((destination) => ({ family, priority: Priority.bypass, action: out, destination }));
@@ -176,6 +190,9 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
   const hasJumps = passing.length > 0 || answers.length > 0 || onLink.length > 0;
   return [
     ...(lateLocal.includes(family) ? [lookUp(Priority.ownAddresses, Table.local)] : []),
+    ...coveredNames(wishes, family).map((destination): PlannedRule => {
+      return { family, priority: Priority.names, action: kept, destination };
+    }),
     ...passing,
     lookUp(Priority.resources, Table.resources),
     ...(isAround ? [lookUp(Priority.local, Table.main, 0)] : []),
@@ -184,6 +201,17 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
     lookUp(Priority.internet, Table.internet),
     ...(hasJumps ? [{ family, priority: Priority.end, action: { type: "nop" } } as const] : []),
   ];
+}
+
+/** The networks of `NAMES` that have a route and that excluded ones cover; those inside another one need no mention. */
+function coveredNames({ routes, excluded }: RouteWishes, family: Family): IpNetwork[] {
+  const found: IpNetwork[] = [];
+  for (const network of NAMES) {
+    const isIn = (outer: IpNetwork) => outer.prefix <= network.prefix && outer.contains(network.address);
+    const isRouted = network.family === family && routes.some((route) => String(route) === String(network));
+    if (isRouted && excluded.some(isIn) && !found.some(isIn)) found.push(network);
+  }
+  return found;
 }
 
 /** Nothing can be skipped in the main table: what passes by is cut out of the routes. */

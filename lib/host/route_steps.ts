@@ -53,7 +53,9 @@ export function routeKey({ destination, table, device }: PlannedRoute): string {
  */
 function rank(step: RouteStep): number {
   const priority = "rule" in step ? step.rule.priority : undefined;
-  if (priority === Priority.end || priority === Priority.ownAddresses) return 0;
+  if (priority === Priority.end || priority === Priority.ownAddresses || priority === Priority.names) {
+    return 0;
+  }
   if (priority === Priority.bypass || priority === Priority.localPort) return 1;
   if ("route" in step && step.route.table !== Table.internet) return 2;
   if (priority === Priority.resources) return 3;

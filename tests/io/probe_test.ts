@@ -203,7 +203,11 @@ Deno.test("explainTarget says what the machine leads past the tunnel", () => {
   const world = new World([HOST, INTERNET]);
   world.harness.session.setInternetResource(true, performance.now());
   const passing = {
-    excluded: [IpNetwork.from("10.20.0.0/29"), IpNetwork.from("203.0.113.0/24")],
+    excluded: [
+      IpNetwork.from("10.20.0.0/29"),
+      IpNetwork.from("203.0.113.0/24"),
+      IpNetwork.from("100.64.0.0/10"),
+    ],
     local: [IpNetwork.from("10.20.0.0/16"), IpNetwork.from("192.168.77.0/24")],
   };
   const explain = (target: string) => {
@@ -215,6 +219,9 @@ Deno.test("explainTarget says what the machine leads past the tunnel", () => {
     explain("192.168.77.10"),
     /^not-tunnelled {2}Network 192\.168\.77\.0\/24 is this machine's own/,
   );
+  // Our resolvers are in the tunnel whatever is excluded.
+  assert.match(explain("100.100.111.1"), /^dns /);
+  assert.match(explain("100.70.0.1"), /^not-tunnelled {2}Network 100\.64\.0\.0\/10 is excluded/);
   // A resource of its own beats the local network.
   assert.match(explain("10.20.0.9"), /^resource Host Resource "Host" leads there/);
   assert.match(explain("8.8.8.8"), /^resource Internet Resource Resource "Internet Resource" leads there/);

@@ -222,6 +222,14 @@ Deno.test("ValueKind: addresses and lists are read as values", () => {
   assert.equal(SETTINGS.disabledResources.kind.fromPlain(Array.from({ length: 300 }, () => "x")).ok, false);
 });
 
+Deno.test("ValueKind: a network of all addresses is turned down: nothing would be left for the tunnel", () => {
+  for (const text of ["0.0.0.0/0", "::/0", "10.0.0.0/8,0.0.0.0/0"]) {
+    const read = SETTINGS.excluded.kind.read(text);
+    assert.ok(!read.ok && /leaves nothing for the tunnel/.test(String(read.reason)), text);
+  }
+  assert.ok(SETTINGS.excluded.kind.read("0.0.0.0/1").ok);
+});
+
 Deno.test("settingNamed: finds settings by key, and suggests the nearest where there is none", () => {
   assert.equal(settingNamed("api-url"), "apiUrl");
   assert.equal(settingNamed("apiUrl"), undefined);

@@ -20,21 +20,40 @@ const MAIN = [
 const address = fc.tuple(
   fc.constantFrom(
     ...["192.168.0.0", "10.0.0.0", "8.8.8.0", "169.254.169.224", "224.0.0.224", "255.255.255.224"],
-    ...["fd00::", "2001:db8::"],
+    ...["100.96.0.0", "100.100.111.0", "fd00::", "2001:db8::", "fd00:2021:1111:8000:100:100:111:0"],
   ),
   fc.nat(31),
 ).map(([base, low]) => IpAddress.from(base).plus(low));
 const network = fc.tuple(address, fc.nat(6)).map(([ip, bits]) =>
   new IpNetwork(ip, ip.bytes.length * 8 - bits)
 );
+/** Stand-ins and resolvers, which every session routes: they stay in the tunnel where a network is excluded that covers them. */
+const NAMES = [
+  "100.96.0.0/11",
+  "100.100.111.0/24",
+  "fd00:2021:1111:8000::/107",
+  "fd00:2021:1111:8000:100:100:111:0/120",
+]
+  .map((text) => IpNetwork.from(text));
+/** They cover stand-ins, resolvers, or the latter alone. */
+const wide = fc.constantFrom(
+  "100.64.0.0/10",
+  "100.96.0.0/11",
+  "100.100.0.0/16",
+  "100.100.111.0/24",
+  "fd00::/8",
+)
+  .map((text) => IpNetwork.from(text));
 const internet = fc.constantFrom([], ["0.0.0.0/0", "::/0"].map(IpNetwork.from));
 const wishes: fc.Arbitrary<RouteWishes> = fc.record({
   ruleFamilies: fc.constant([4, 6] as const),
   mark: fc.constant(MARK),
   device: fc.constant(7),
   families: fc.constantFrom([4, 6] as const, [4] as const, [6] as const, []),
-  routes: fc.tuple(fc.array(network, { maxLength: 5 }), internet).map((parts) => parts.flat()),
-  excluded: fc.array(network, { maxLength: 3 }),
+  routes: fc.tuple(fc.constant(NAMES), fc.array(network, { maxLength: 5 }), internet).map((parts) =>
+    parts.flat()
+  ),
+  excluded: fc.array(fc.oneof(network, wide), { maxLength: 3 }),
   lan: fc.constantFrom("allow" as const, "deny" as const),
   bypass: fc.array(address, { maxLength: 3 }),
   localPorts: fc.array(fc.constantFrom(52_625, 4000), { maxLength: 3 }),
@@ -56,6 +75,10 @@ const packet: fc.Arbitrary<Packet> = fc.tuple(
 
 const ON_LINK = /^(169\.254\.|224\.|255\.255\.255\.255$)/;
 const isIn = (ip: IpAddress, networks: readonly IpNetwork[]) => networks.some((each) => each.contains(ip));
+const isKept = (ip: IpAddress, excluded: readonly IpNetwork[]) =>
+  NAMES.some((names) =>
+    names.contains(ip) && excluded.some((each) => each.prefix <= names.prefix && each.contains(names.address))
+  );
 const ownRoute = (ip: IpAddress) => MAIN.find(({ destination }) => destination.contains(ip))!;
 
 Deno.test("planRoutes: leads each packet as its tier says", () => {
@@ -64,13 +87,20 @@ Deno.test("planRoutes: leads each packet as its tier says", () => {
       const { destination: ip } = sent;
       const device = deviceOf(sent, planRoutes(wanted), MAIN);
       const own = ownRoute(ip);
+      const isOfResource = isIn(ip, wanted.routes.filter(({ prefix }) => prefix > 0));
+      if (
+        wanted.families.includes(ip.family) && sent.mark !== MARK && isOfResource &&
+        isKept(ip, wanted.excluded)
+      ) {
+        return assert.equal(device, "fz");
+      }
       const passes = sent.mark === MARK || isIn(ip, wanted.excluded) || wanted.bypass.some((each) =>
         each.equals(ip)
       ) ||
         (ip.family === 4 && wanted.localPorts.includes(sent.udpSourcePort!)) ||
         !wanted.families.includes(ip.family);
       if (passes) return assert.equal(device, own.device);
-      if (isIn(ip, wanted.routes.filter(({ prefix }) => prefix > 0))) return assert.equal(device, "fz");
+      if (isOfResource) return assert.equal(device, "fz");
       const isFull = isIn(ip, wanted.routes);
       const isLocal = own.destination.prefix > 0 || ON_LINK.test(String(ip));
       const isAnswer = wanted.servedPorts.includes(sent.tcpSourcePort!);
@@ -83,7 +113,8 @@ Deno.test("planRoutes: leads each packet as its tier says", () => {
 Deno.test("planRoutes: leads what passes by nowhere rather than into the tunnel when the machine has no route", () => {
   fc.assert(fc.property(wishes, packet, (wanted, sent) => {
     const device = deviceOf(sent, planRoutes(wanted), []);
-    if (sent.mark === MARK || isIn(sent.destination, wanted.excluded)) assert.equal(device, undefined);
+    const isOut = isIn(sent.destination, wanted.excluded) && !isKept(sent.destination, wanted.excluded);
+    if (sent.mark === MARK || isOut) assert.equal(device, undefined);
   }));
 });
 
@@ -157,6 +188,7 @@ Deno.test("routeSteps: lead nothing that is marked, excluded or bypassed into th
         for (const step of routeSteps(plan, goal)) {
           plan = after(plan, step);
           for (const sent of packets) {
+            if (sent.mark !== MARK && isKept(sent.destination, wanted.excluded)) continue;
             const passes = sent.mark === MARK || isIn(sent.destination, wanted.excluded) ||
               wanted.bypass.some((each) => each.equals(sent.destination));
             if (passes) assert.notEqual(deviceOf(sent, plan, MAIN), "fz");
