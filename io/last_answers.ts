@@ -5,6 +5,7 @@
  */
 
 import { readU16 } from "../lib/base/bytes.ts";
+import type { Duration } from "../lib/base/time.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { IpPacket } from "../lib/wire/ip.ts";
 import { monotonicNow } from "./clock.ts";
@@ -13,7 +14,7 @@ import type { PacketTap } from "./loop.ts";
 /** So long nobody has to have asked. */
 const QUIET_MS = 100;
 /** So long at most the rest of the end waits: a program that asks without pause must not hold it up. */
-const LIMIT_MS = 500;
+const LIMIT: Duration = 500;
 /** Often enough not to add to it. */
 const LOOK_MS = 10;
 const DNS_PORT = 53;
@@ -27,18 +28,21 @@ export class LastAnswers {
   readonly #open = new Set<number>();
   #lastAt = -Infinity;
 
-  /** Watches the packets that `addTap` shows, from now on. */
-  constructor(addTap: (tap: PacketTap) => () => void) {
+  readonly #limit: Duration;
+
+  /** Watches the packets that `addTap` shows, from now on. `limit` bounds each wait. */
+  constructor(addTap: (tap: PacketTap) => () => void, limit = LIMIT) {
+    this.#limit = limit;
     this.#removeTap = addTap((packet, direction) => this.#take(packet, direction));
   }
 
-  /** Resolves when all is answered and nobody asked for a moment; after half a second at the latest. May be asked again. */
+  /** Resolves when all is answered and nobody asked for a moment; after the limit at the latest. May be asked again. */
   async given(): Promise<void> {
     const begin = monotonicNow();
     for (;;) {
       const now = monotonicNow();
       const isQuiet = now - Math.max(this.#lastAt, begin) >= QUIET_MS && this.#open.size === 0;
-      if (isQuiet || now - begin >= LIMIT_MS) return;
+      if (isQuiet || now - begin >= this.#limit) return;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   }
