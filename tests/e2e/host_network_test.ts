@@ -10,6 +10,7 @@ import type { RouteKernel } from "../../ffi/linux/rules.ts";
 import { platform } from "../../ffi/mod.ts";
 import { Errno } from "../../ffi/errno.ts";
 import { isIsolated } from "../../io/lab/isolation.ts";
+import { eventually } from "./support/on_network.ts";
 
 /**
  * These run in the isolated namespace itself, which is the host here: `eth0` and `eth1` are its links, `fz0` is the
@@ -76,7 +77,15 @@ async function onHost(
     done
     ${options.setup ?? ""}`);
   const snapshot = () =>
-    sh("ip rule; ip -6 rule; ip route show table all | sort; ip -6 route show table all | sort");
+    eventually(async () => {
+      const addresses = [...(await sh("ip -6 -o addr show up scope global")).matchAll(/inet6 ([^/ ]+)/g)];
+      const text = await sh(
+        "ip rule; ip -6 rule; ip route show table all | sort; ip -6 route show table all | sort",
+      );
+      // The kernel has its own route to an address of IPv6 follow in its own time.
+      for (const [, address] of addresses) assert.match(text, new RegExp(`^local ${address} dev`, "m"));
+      return text;
+    });
   const before = await snapshot();
   const tun = host.openTun({ name: "fz0", mtu: options.mtu ?? 1280 });
   const make = () =>
