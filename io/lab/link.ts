@@ -62,7 +62,12 @@ export async function linkHosts(
 ): Promise<[Interface, Interface]> {
   const wire = newName();
   await mustRun(["ip", "link", "add", `${wire}a`, "type", "veth", "peer", "name", `${wire}b`]);
-  return [await plugIn(`${wire}a`, ...left), await plugIn(`${wire}b`, ...right)];
+  const ends: [Interface, Interface] = [
+    await plugIn(`${wire}a`, ...left),
+    await plugIn(`${wire}b`, ...right),
+  ];
+  await Promise.all(ends.map(settle));
+  return ends;
 }
 
 /** A switch: every host attached to it sees every other on one link. */
@@ -90,7 +95,9 @@ export class Segment {
     await mustRun(["ip", "link", "add", `${wire}a`, "type", "veth", "peer", "name", `${wire}b`]);
     this.#ports.push(`${wire}b`);
     await mustRun(["ip", "link", "set", `${wire}b`, "master", this.#bridge, "up"]);
-    return await plugIn(`${wire}a`, host, addresses);
+    const end = await plugIn(`${wire}a`, host, addresses);
+    await settle(end);
+    return end;
   }
 
   async close(): Promise<void> {
@@ -108,6 +115,25 @@ async function plugIn(wire: string, host: Host, addresses: LinkAddresses): Promi
   if (addresses.v6 !== undefined) commands.push(`address add ${addresses.v6} dev ${name} nodad`);
   await host.must(["ip", "-batch", "-"], { input: commands.join("\n") + "\n" });
   return new Interface(host, name, addresses);
+}
+
+/**
+ * Waits until the kernel has made what it makes in its own time on a link that has come up: the link-local address, and
+ * its own route to each address of IPv6. Who compares a host before and after would see it come.
+ */
+async function settle({ host, name }: Interface): Promise<void> {
+  const script = `
+for attempt in $(seq 500); do
+  [ "$(cat /proc/sys/net/ipv6/conf/$1/disable_ipv6 2>/dev/null)" = 0 ] || exit 0
+  addresses=$(ip -6 -o address show dev $1)
+  routes=$(ip -6 route show table local dev $1 | grep -c ^local)
+  case $addresses in
+  *tentative*) ;;
+  *"scope link"*) [ "$routes" -lt "$(echo "$addresses" | wc -l)" ] || exit 0 ;;
+  esac
+  sleep 0.02
+done`;
+  await host.must(["sh", "-c", script, "settle", name]);
 }
 
 async function freeName(host: Host): Promise<string> {
