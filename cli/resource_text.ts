@@ -13,7 +13,10 @@ export function resourceState(
   if (resource.warning !== undefined) return { text: "unusable", style: "red" };
   switch (resource.access) {
     case "connected":
-      return { text: gateway?.path === undefined ? "connected" : describePath(gateway.path), style: "green" };
+      if (gateway === undefined) return { text: "connected", style: "green" };
+      // It is silent, and not given up yet.
+      if (gateway.path === undefined) return { text: "no path", style: "yellow" };
+      return { text: describePath(gateway.path), style: "green" };
     case "connecting":
       return { text: "connecting", style: "yellow" };
     case "requested":

@@ -32,7 +32,10 @@ export function headline(status: StatusDocument, isFull = true): string {
   const name = printable(status.device.name);
   switch (status.state) {
     case "connected":
-      return `Connected as "${name}" to ${portal}: ${summary(status, isFull)}`;
+      // What was measured before says nothing.
+      return isWayOut(status)
+        ? `Connected as "${name}" to ${portal}: ${summary(status, isFull)}`
+        : `Connected as "${name}" to ${portal}, but ${NO_WAY_OUT}: ${summary(status, false)}`;
     case "degraded":
       return `Connected as "${name}", but ${portal} is away: nothing new is granted; ${
         summary(status, isFull)
@@ -49,7 +52,7 @@ export function headline(status: StatusDocument, isFull = true): string {
 /** Returns the lines of a status. */
 export function statusLines(status: StatusDocument, view: StatusView): string[] {
   const { width, paint } = view;
-  const style: Style = status.state === "connected"
+  const style: Style = status.state === "connected" && isWayOut(status)
     ? "green"
     : status.state === "signed-out"
     ? "red"
@@ -90,6 +93,13 @@ const VOLATILE: ReadonlySet<string> = new Set([
   "retryAt",
 ]);
 
+/** Some live with routes to single networks, so that all may be well without it. */
+const NO_WAY_OUT = "this machine has no working default route";
+
+function isWayOut({ underlay }: StatusDocument): boolean {
+  return underlay?.hasPath !== false;
+}
+
 function summary({ resources, gateways }: StatusDocument, isFull: boolean): string {
   const connected = gateways.filter(({ path }) => path !== undefined);
   const paths = connected.map(({ path }) => isFull ? describeRoundTrip(path!) : path!.kind);
@@ -104,9 +114,9 @@ function describeRoundTrip(
 }
 
 function facts(status: StatusDocument, nowMs: number): (readonly [string, string])[] {
-  const { portal, tunnel, dns, internet, network, underlay, retryAt, drops } = status;
+  const { portal, tunnel, dns, internet, network, retryAt, drops } = status;
   const lines: (readonly [string, string])[] = [];
-  if (underlay?.hasPath === false) lines.push(["Network", "this machine has no working default route"]);
+  if (!isWayOut(status)) lines.push(["Network", NO_WAY_OUT]);
   const since = portal.since === undefined ? undefined : msSince(portal.since, nowMs);
   const retryMs = retryAt === undefined ? undefined : Math.max(0, Date.parse(retryAt) - nowMs);
   const link = portal.connected
@@ -191,7 +201,7 @@ function gatewayLines(gateways: readonly GatewayDocument[], { width }: StatusVie
     ],
     gateways.map(({ id, siteName, state, path, lastHandshakeAgoMs, rxBytes, txBytes }) => [
       siteName === undefined ? shortId(id) : `${siteName} ${shortId(id)}`,
-      path === undefined ? state : describePath(path),
+      path === undefined ? WITHOUT_PATH.get(state) ?? state : describePath(path),
       lastHandshakeAgoMs === undefined ? "none yet" : formatAgo(lastHandshakeAgoMs),
       formatBytes(rxBytes),
       formatBytes(txBytes),
@@ -199,6 +209,9 @@ function gatewayLines(gateways: readonly GatewayDocument[], { width }: StatusVie
     { width },
   );
 }
+
+/** A gateway that was connected, is silent, and not given up yet. */
+const WITHOUT_PATH: ReadonlyMap<string, string> = new Map([["connected", "no path"], ["idle", "no path"]]);
 
 function relayLines(relays: readonly RelayDocument[], { width }: StatusView): string[] {
   if (relays.length === 0) return [];

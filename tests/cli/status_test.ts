@@ -50,8 +50,20 @@ Deno.test("statusLines: says what this machine's network lacks", () => {
     underlay: { hasPath: false, sockets: [], sendErrors: {}, resets: 0 },
     network: { excluded: [], lan: "allow", degraded: ["This machine has no IPv6"] },
   }, PLAIN);
+  assert.equal(
+    lines[0],
+    'Connected as "box" to portal.example, but this machine has no working default route: 2 resources, 1 gateway (direct)',
+  );
   assert.equal(lines[2], "Network   this machine has no working default route");
   assert.ok(lines.includes("Limited   This machine has no IPv6"));
+});
+
+Deno.test("statusLines: says which gateway has no path at the moment", () => {
+  const { path: _, ...silent } = GATEWAY;
+  const text = statusLines({ ...STATUS, gateways: [silent] }, PLAIN).join("\n");
+  assert.match(text, /2 resources, 0 gateways\n/);
+  assert.match(text, /^Berlin 22222222 +no path +45 s ago/m);
+  assert.match(text, /^GitLab +gitlab\.corp\.example +no path$/m);
 });
 
 Deno.test("statusLines: fits into 40 columns", () => {
