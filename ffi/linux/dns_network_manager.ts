@@ -15,7 +15,7 @@ import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { isRefusal } from "./dbus/polkit.ts";
 import { getProperty, pathIn, QUICK_MS, UNEXPECTED, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
-import { NetlinkRoute } from "./netlink/mod.ts";
+import { linkIndex, NetlinkRoute } from "./netlink/mod.ts";
 import {
   type NmConfiguration,
   type NmSettings,
@@ -253,8 +253,10 @@ async function reapply(
   for (let attempt = 0; attempt < attempts; attempt++) {
     if (attempt > 0) await sleep();
     const object = await bus.call({
-      ...{ ...MANAGER, member: "GetDeviceByIpIface" },
-      ...{ signature: "s", body: [device] },
+      ...MANAGER,
+      member: "GetDeviceByIpIface",
+      signature: "s",
+      body: [device],
     });
     if (!object.ok) {
       failure = object.reason;
@@ -276,7 +278,9 @@ async function reapply(
     const wanted = change(read) as unknown as DBusValue;
     const apply = (flags: number) =>
       bus.call({
-        ...{ ...target, member: "Reapply", signature: "a{sa{sv}}tu" },
+        ...target,
+        member: "Reapply",
+        signature: "a{sa{sv}}tu",
         body: [wanted, version, flags],
       });
     let done = await apply(PRESERVE_EXTERNAL_IP);
@@ -288,11 +292,6 @@ async function reapply(
     if (failure.name !== `${SERVICE}.Device.VersionIdMismatch`) return done;
   }
   return err(failure);
-}
-
-function linkIndex(device: string): number | undefined {
-  using network = NetlinkRoute.open();
-  return network.link(device)?.index;
 }
 
 function addressesOf(device: string): { address: IpAddress; prefix: number }[] {

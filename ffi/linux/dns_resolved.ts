@@ -5,7 +5,7 @@
  */
 
 import { Fault } from "../../lib/base/fault.ts";
-import { IpAddress } from "../../lib/base/ip.ts";
+import type { IpAddress } from "../../lib/base/ip.ts";
 import type { Log } from "../../lib/base/log.ts";
 import { err, ok, type Result } from "../../lib/base/result.ts";
 import { type Change, type Journal, NO_JOURNAL } from "../../lib/host/journal.ts";
@@ -17,7 +17,8 @@ import { isRefusal, refusedAction } from "./dbus/polkit.ts";
 import { getProperty, pathIn, QUICK_MS, rows, UNEXPECTED, withBus } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { ResolvectlDns } from "./dns_resolvectl.ts";
-import { NetlinkRoute } from "./netlink/mod.ts";
+import { familyNumber, familyOf, readAddress } from "./netlink/ip.ts";
+import { linkIndex } from "./netlink/mod.ts";
 
 const SERVICE = "org.freedesktop.resolve1";
 const MANAGER = {
@@ -35,9 +36,6 @@ const LINK_ATTEMPT_MS = 100;
 
 /** For an answer of resolved's that only makes the end of a session smoother. */
 const RELEASE_MS = 300;
-
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 export class ResolvedDns implements SystemDns {
   readonly control = "systemd-resolved";
@@ -103,7 +101,7 @@ export class ResolvedDns implements SystemDns {
     this.#journal.note({ id: "resolved", type: "resolved", device: this.#device });
     this.#wanted = { sentinels, domains };
     const outcome = await withBus(async (bus) => {
-      const servers = sentinels.map((address) => [familyNumber(address), address.bytes]);
+      const servers = sentinels.map((address) => [familyNumber(address.family), address.bytes]);
       const done = await this.#setLink(bus, index, servers, domains);
       if (!done.ok) await callManager(bus, "RevertLink", "i", [index]);
       return done;
@@ -294,19 +292,9 @@ function isTooEarly(outcome: Result<unknown, BusError>): boolean {
   return !outcome.ok && outcome.reason.name === `${SERVICE}.NoSuchLink`;
 }
 
-function linkIndex(device: string): number | undefined {
-  using network = NetlinkRoute.open();
-  return network.link(device)?.index;
-}
-
-function familyNumber({ family }: IpAddress): number {
-  return family === 4 ? AF_INET : AF_INET6;
-}
-
 function toAddress(family: DBusValue | undefined, bytes: DBusValue | undefined): IpAddress | undefined {
-  if (!(bytes instanceof Uint8Array)) return undefined;
-  const isWhole = (family === AF_INET && bytes.length === 4) || (family === AF_INET6 && bytes.length === 16);
-  return isWhole ? IpAddress.fromBytes(bytes) : undefined;
+  const known = typeof family === "number" ? familyOf(family) : undefined;
+  return known === undefined || !(bytes instanceof Uint8Array) ? undefined : readAddress(known, bytes);
 }
 
 /** The order does not matter, and a final dot is left out by resolved. */

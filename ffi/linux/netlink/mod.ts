@@ -163,6 +163,12 @@ export class NetlinkRoute {
   }
 }
 
+/** Returns the index of the link `name`, undefined if there is none. Throws as `NetlinkRoute.open` does. */
+export function linkIndex(name: string): number | undefined {
+  using network = NetlinkRoute.open();
+  return network.link(name)?.index;
+}
+
 function requestFor(edit: Edit): Request {
   switch (edit.type) {
     case "add-address":
