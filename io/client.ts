@@ -14,7 +14,7 @@ import type { ChannelTrouble } from "../lib/channel/client.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { ClientSession } from "../lib/client/session.ts";
 import type { ClientStatus } from "../lib/client/status.ts";
-import type { ClientConfig } from "../lib/control/config.ts";
+import { type ClientConfig, DEFAULT_TUN_NAME } from "../lib/control/config.ts";
 import type { EventSink, NetworkChange } from "../lib/control/event.ts";
 import type { UpstreamQuery } from "../lib/dns/upstream.ts";
 import { MARK } from "../lib/host/route_plan.ts";
@@ -79,7 +79,6 @@ export interface Client extends RunningRole {
   stop(): Promise<void>;
 }
 
-const DEFAULT_TUN_NAME = "fz0";
 const MAINTENANCE_INTERVAL_MS = 5000;
 /** The supervisor's patience is longer; ours is short. */
 const GOODBYE_LIMIT_MS = 700;
@@ -175,7 +174,7 @@ class RunningClient implements Client {
       wallClock: readWallClock(),
       log,
       internetResourceActive: config.internetResource,
-      systemResolvers: this.#host.resolvers,
+      systemResolvers: this.#host.servers,
     });
     this.#poller = parts.platform.createPoller();
     parts.opened.defer(() => this.#poller.close());
@@ -334,7 +333,7 @@ class RunningClient implements Client {
     } catch (error) {
       return this.#log.warn("cannot read this machine's resolvers", { error });
     }
-    this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
+    this.#session.handleSystemResolvers(this.#host.servers, monotonicNow());
     // Those of before may have been asked for its address, to no avail.
     if (!this.#portal.isJoined) this.#portal.redial();
     this.#loop.poke();

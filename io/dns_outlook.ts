@@ -3,6 +3,7 @@
 import { platform as thisPlatform } from "../ffi/mod.ts";
 import type { Platform } from "../ffi/platform.ts";
 import { silentLog } from "../lib/base/log.ts";
+import { DEFAULT_TUN_NAME } from "../lib/control/config.ts";
 import type { DnsFacts, DoctorQuestion } from "../lib/control/doctor.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { type DnsChoice, forcedDnsChoice } from "../lib/host/dns_choice.ts";
@@ -35,5 +36,3 @@ export async function dnsOutlook(
     return { ...choice, failure, resolvers: 0, addresses: [] };
   }
 }
-
-const DEFAULT_TUN_NAME = "fz0";

@@ -3,6 +3,7 @@
 import { platform as thisPlatform } from "../ffi/mod.ts";
 import { Fault } from "../lib/base/fault.ts";
 import { silentLog } from "../lib/base/log.ts";
+import { DEFAULT_TUN_NAME } from "../lib/control/config.ts";
 import {
   type DnsFacts,
   type DoctorFacts,
@@ -165,5 +166,4 @@ async function credentialFacts(path: string): Promise<DoctorFacts["credential"]>
   }
 }
 
-const DEFAULT_TUN_NAME = "fz0";
 const UPSTREAM_CLIENTS = ["firezone-headless-client", "firezone-client-tunnel", "firezone-client-gui"];

@@ -7,6 +7,9 @@ import type { DnsControl } from "../host/dns_control.ts";
 
 export type { DnsControl };
 
+/** Name of a client's TUN device where no other was asked for. */
+export const DEFAULT_TUN_NAME = "fz0";
+
 /** What peers of the portal have in common. */
 export interface PeerConfig {
   /** Base URL of the portal, such as "wss://api.firezone.dev/". */
@@ -27,7 +30,7 @@ export interface ClientConfig extends PeerConfig {
   /** What fits the machine if undefined. */
   readonly dnsControl: DnsControl | undefined;
   readonly internetResource: boolean;
-  /** Name of the TUN device; the default where undefined. */
+  /** Name of the TUN device; `DEFAULT_TUN_NAME` where undefined. */
   readonly tunName: string | undefined;
   /** Largest packet in the tunnel, in bytes; the protocol's where undefined. */
   readonly mtu: number | undefined;
