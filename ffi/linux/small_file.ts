@@ -26,7 +26,7 @@ export function readSmallText(path: string): string {
 /** Returns at most the first `limit` bytes of the file that `path` leads to. Throws an UnfitFile if that is none. */
 export function readFileStart(path: string, limit: number): Uint8Array<ArrayBuffer> {
   // Opening a pipe waits for somebody who writes.
-  if (!Deno.statSync(path).isFile) throw new UnfitFile("it is not a regular file");
+  if (!isFile(path)) throw new UnfitFile("it is not a regular file");
   using file = Deno.openSync(path);
   const buffer = new Uint8Array(limit);
   let length = 0;
@@ -36,6 +36,14 @@ export function readFileStart(path: string, limit: number): Uint8Array<ArrayBuff
     length += count;
   }
   return buffer.slice(0, length);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    throw error instanceof Deno.errors.FilesystemLoop ? new UnfitFile("its links lead in a circle") : error;
+  }
 }
 
 /** Throws an UnfitFile if `text` is longer than what is read. */

@@ -161,7 +161,11 @@ function byFile(seen: DnsObservation, owner: FileOwner | undefined): Verdict {
       "/etc/resolv.conf cannot be written, not even by root, and no service that we know manages this machine's DNS",
     ];
   }
-  const who = owner === undefined || owner === "fz" ? undefined : WRITERS[owner];
+  const who = owner === "systemd-resolved" && seen.resolved === undefined
+    ? "/etc/resolv.conf is systemd-resolved's, which does not answer"
+    : owner === undefined || owner === "fz"
+    ? undefined
+    : WRITERS[owner];
   return [
     "etc-resolv-conf",
     who === undefined ? "no service that we know manages this machine's DNS" : who,
@@ -182,13 +186,14 @@ const WRITERS: Partial<Record<FileOwner, string>> = {
 };
 
 function fileEvidence({ resolvConf }: DnsObservation, owner: FileOwner | undefined): string[] {
-  const { exists, target, isMount, isWritable, isDirectoryWritable, text } = resolvConf;
+  const { exists, target, isMount, isWritable, isDirectoryWritable, text, flaw } = resolvConf;
   const found: string[] = [];
   if (target !== undefined) {
-    found.push(`/etc/resolv.conf leads to ${target}${exists ? "" : ", which is not there"}`);
+    const isMissing = !exists && flaw === undefined;
+    found.push(`/etc/resolv.conf leads to ${target}${isMissing ? ", which is not there" : ""}`);
   } else if (!exists) found.push("There is no /etc/resolv.conf");
   else if (isMount) found.push("/etc/resolv.conf is mounted, as container engines do it");
-  else found.push("/etc/resolv.conf is a file of its own");
+  else if (flaw === undefined) found.push("/etc/resolv.conf is a file of its own");
   if (owner === "fz") found.push("It was written by a session of fz");
   else if (owner !== undefined) found.push(`It is ${OWNER_NAMES[owner]}'s`);
   if (isAskedAt(text, ["127.0.0.11"])) found.push("It names Docker's own resolver, 127.0.0.11");

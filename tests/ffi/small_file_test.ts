@@ -23,6 +23,13 @@ const KINDS: Record<string, { make(path: string): void; words: RegExp }> = {
     words: /it is not a regular file/,
   },
   "a pipe": { make: pipe, words: /it is not a regular file/ },
+  "a link in a circle": {
+    make(path) {
+      Deno.symlinkSync(path, `${path}.back`);
+      Deno.symlinkSync(`${path}.back`, path);
+    },
+    words: /its links lead in a circle/,
+  },
   "/dev/zero": {
     make: (path) => Deno.symlinkSync("/dev/zero", path),
     words: /it is not a regular file/,

@@ -243,7 +243,12 @@ const TABLE: readonly (readonly [string, Seen, DnsControl, RegExp])[] = [
     "systemd-resolved",
     /nsswitch/,
   ],
-  ["the file leads to systemd-resolved, which is gone", { file: STUB }, "etc-resolv-conf", /nothing .* asks/],
+  [
+    "the file leads to systemd-resolved, which is gone",
+    { file: STUB },
+    "etc-resolv-conf",
+    /is systemd-resolved's, which does not answer/,
+  ],
   [
     "a dangling link to systemd-resolved",
     { file: { ...STUB, text: "", exists: false }, busNames: undefined },
