@@ -44,9 +44,11 @@ for (const manager of DNS_MANAGERS) {
           const { killedAfter, stderr } = await stepper.outcome;
           wasKilled = killedAt !== undefined;
           if (wasKilled) {
-            // Nobody helps but the guardian, and the manager itself.
+            // Nobody helps but the guardian, and the manager itself. Who asks too early waits in vain: that is cut short
+            // where the time is measured.
+            const patience = IS_WHOLE ? "0.3" : "3";
             await eventually(() =>
-              network.client.must(["timeout", "3", "getent", "hosts", "www.public.test"])
+              network.client.must(["timeout", patience, "getent", "hosts", "www.public.test"])
             );
             slowest = Math.max(slowest, performance.now() - killedAt!);
             await eventually(async () => assert.equal(await manager.state(network.client), before.manager));
