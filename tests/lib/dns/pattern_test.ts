@@ -104,12 +104,11 @@ Deno.test("compareSpecificity is a total order", () => {
   }));
 });
 
-Deno.test("Pattern matching stays quick for patterns that make backtracking explode", () => {
+Deno.test("Pattern matching comes to an end for patterns that make backtracking explode", () => {
   const pattern = Pattern.from(`${"*a".repeat(30)}.${"**.a.".repeat(20)}com`);
   const name = `${"a".repeat(60)}.${"a.".repeat(90)}b`;
-  const started = performance.now();
+  // Backtracking would not come to an end.
   assert.equal(pattern.matches(name), false);
-  assert.ok(performance.now() - started < 200);
 });
 
 Deno.test("PatternMap finds all matching values, the most specific first, then the greater id", () => {
