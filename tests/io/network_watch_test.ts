@@ -68,7 +68,8 @@ Deno.test("NetworkWatch: events that leave the path alone reset nothing, but are
   await using world = await World.running();
   for (let count = 0; count < 100; count++) world.tell();
   await eventually(() => assert.equal(world.touches, 1));
-  assert.ok(world.reads <= 3, `${world.reads} looks`);
+  // Besides the one it has every second.
+  assert.ok(world.reads <= 20, `${world.reads} looks`);
   await sleep(200);
   assert.deepEqual([world.changes, world.touches], [[], 1]);
 });

@@ -118,13 +118,14 @@ Deno.test("withoutComments keeps the length and never throws", () => {
 });
 
 Deno.test("parseSeed takes any text up to its limit in time, and tells no secret of it", () => {
+  // Seconds on the slowest machine; in quadratic time it would be an hour.
   const started = performance.now();
   for (const piece of ["/*", '"\\"', "//", '"', "\\", ",", ", ", "[", '{"a":', '"\\\n', "/*/"]) {
     const text = piece.repeat(Math.floor(MAX_SEED_LENGTH / 4 / piece.length));
     assert.equal(parseSeed(text).ok, false);
   }
   assert.equal(parseSeed(`"${"x".repeat(MAX_SEED_LENGTH - 2)}"`).ok, false);
-  assert.ok(performance.now() - started < 10_000, `${performance.now() - started} ms`);
+  assert.ok(performance.now() - started < 120_000, `${performance.now() - started} ms`);
   const long = parseSeed(" ".repeat(MAX_SEED_LENGTH + 1));
   assert.ok(!long.ok && /longer than/.test(long.reason));
   const known = '{"account":{"slug":"a"},"tokens":[{"kind":"relay","token":';
