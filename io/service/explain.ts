@@ -204,9 +204,10 @@ function accessTo(resource: ResourceStatus, gateway: GatewayStatus | undefined, 
       return because(obstacles.nameFailed(text, host.name));
     }
     const { path } = gateway;
-    const rtt = path?.rttMs === undefined ? "" : `, ${path.rttMs.toFixed(1)} ms`;
-    const way = path === undefined ? "" : ` (${path.kind}${rtt})`;
-    return { because: `Resource "${name}" leads there, through gateway ${shortId(gateway.id)}${way}.` };
+    if (path === undefined) return because(obstacles.pathLost(text));
+    const rtt = path.rttMs === undefined ? "" : `, ${path.rttMs.toFixed(1)} ms`;
+    const way = `${path.kind}${rtt}`;
+    return { because: `Resource "${name}" leads there, through gateway ${shortId(gateway.id)} (${way}).` };
   }
   if (denial?.reason === "offline") {
     return because(obstacles.siteOffline(text, sites.map((site) => site.name)));

@@ -197,6 +197,11 @@ Deno.test("explainTarget says in a sentence what happens", () => {
   world.engine.questions.requestAccess(HOST.id);
   assert.match(explain("10.20.0.9"), /through gateway g1 \(direct, 3\.0 ms\)/);
   assert.match(explain("100.81.7.1"), /^gateway - It is the tunnel address of gateway g1/);
+  world.harness.node.connections.get("g1")!.connected = false;
+  assert.match(
+    explain("10.20.0.9"),
+    /^resource offline Cannot reach "10\.20\.0\.9": the connection .* is lost/,
+  );
 });
 
 Deno.test("explainTarget says what the machine leads past the tunnel", () => {
