@@ -206,8 +206,14 @@ class Connection {
 
   async #tooLate(failFast: boolean, problem: StatusDocument["problem"]): Promise<Fault> {
     if (failFast) {
-      const control = await this.#context.host.control("change");
-      await control.ask("stop", {});
+      try {
+        const control = await this.#context.host.control("change");
+        await control.ask("stop", {});
+      } catch (error) {
+        // It comes to its end by itself, and says why.
+        if (error instanceof Fault && error.code === "not-running") return await this.#ended();
+        throw error;
+      }
     }
     const cause = problem?.message ?? "it took too long";
     const rest = failFast ? "" : "; the session goes on trying";

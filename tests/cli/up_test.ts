@@ -211,6 +211,20 @@ Deno.test("fz up --fail-fast: takes the session down that is too late", async ()
   assert.ok(asked.some(([route]) => route === "stop"));
 });
 
+Deno.test("fz up --fail-fast: tells why a session ended that ends by itself when time is up", async () => {
+  const { control } = session([first("connecting")]);
+  const gone = new Fault("not-running", "The session (pid 4711) does not answer: it is starting or ending");
+  const context = withSession(control, {
+    host: {
+      control: (authority) => authority === "change" ? Promise.reject(gone) : Promise.resolve(control),
+      whyEnded: () =>
+        Promise.resolve(new Fault("unreachable", "Cannot reach the portal: connection refused")),
+    },
+  });
+  assert.equal(await run(["up", "--timeout", "30ms", "--fail-fast"], context), 5);
+  assert.match(context.written.stderr, /Cannot reach the portal: connection refused/);
+});
+
 Deno.test("fz up: Ctrl+C stops the waiting, and says that the session goes on", async () => {
   const { control, asked } = session([first("connecting")]);
   const context = withSession(control);
