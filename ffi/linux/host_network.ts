@@ -300,7 +300,15 @@ class LinuxNetwork implements HostNetwork {
       if (mtu < IPV6_MIN_MTU) {
         found.push(`Packets of ${mtu} bytes are too small for IPv6: it is left out of the tunnel`);
       } else if (!families.includes(6)) {
-        found.push("This machine has no IPv6: resources are reached by IPv4 alone");
+        // As net.ipv6.conf.default.disable_ipv6 has it, which holds for devices that are made later.
+        const isElsewhere = kernel.routes({ table: Table.main, family: 6 })
+          .some(({ destination }) => destination.prefix === 0);
+        found.push(
+          isElsewhere
+            ? `IPv6 is turned off on device "${this.#options.device}" alone: resources are reached by IPv4, and what this ` +
+              "machine sends by IPv6 goes past the tunnel, whatever the Internet resource says"
+            : "This machine has no IPv6: resources are reached by IPv4 alone",
+        );
       } else if (!families.includes(4)) {
         found.push("This machine has no IPv4: resources are reached by IPv6 alone");
       }

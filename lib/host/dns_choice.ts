@@ -219,6 +219,9 @@ function serviceEvidence(seen: DnsObservation, owner: FileOwner | undefined): st
   } else if (owner === "systemd-resolved" || isAskedAt(seen.resolvConf.text, STUBS)) {
     found.push("systemd-resolved does not answer");
   }
+  if (seen.hostSources?.every((source) => source !== "dns" && source !== "resolve")) {
+    found.push("nsswitch.conf names neither dns nor resolve: programs that go by it find no names");
+  }
   if (networkManager !== undefined && isOnBus(seen, NETWORK_MANAGER)) {
     const { mode, rcManager } = networkManager;
     found.push(`NetworkManager runs, with dns=${mode} and rc-manager=${rcManager}`);

@@ -225,8 +225,16 @@ Deno.test("HostNetwork: works on a machine without IPv6, and says so once", () =
     await network.setRoutes([...ROUTES, ...INTERNET]);
     assert.equal(await deviceTo("10.9.0.1"), "fz0");
     assert.equal(network.degraded.length, 1);
-    assert.match(network.degraded[0]!, /no IPv6/);
+    assert.match(
+      network.degraded[0]!,
+      /IPv6 is turned off on device "fz0" alone: .* by IPv6 goes past the tunnel/,
+    );
     assert.equal(warnings.length, 1);
+    await sh("ip -6 route del default");
+    await network.handleNetworkChanged();
+    assert.match(network.degraded[0]!, /This machine has no IPv6: resources are reached by IPv4 alone/);
+    await sh("ip -6 route add default via 2001:db8:1::1");
+    assert.equal(warnings.length, 2);
     await network.undo();
     assert.deepEqual(network.degraded, []);
   }));

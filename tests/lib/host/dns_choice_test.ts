@@ -379,6 +379,20 @@ Deno.test("chooseDnsControl: explains by what was seen, in order", () => {
   ]);
   const trap = chooseDnsControl(observation({ file: { text: DHCP_TEXT }, ...withResolved }));
   assert.ok(trap.evidence.includes("/etc/resolv.conf does not lead to systemd-resolved"));
+  for (
+    const [hostSources, isTold] of [[["files"], true], [["files", "dns"], false], [undefined, false]] as const
+  ) {
+    const seen = observation({
+      file: STUB,
+      ...(hostSources === undefined ? {} : { hostSources: [...hostSources] }),
+    });
+    const { evidence } = chooseDnsControl(seen);
+    assert.equal(
+      evidence.some((line) => line.includes("names neither dns nor resolve")),
+      isTold,
+      String(hostSources),
+    );
+  }
 });
 
 Deno.test("chooseDnsControl: knows the one way of other systems", () => {
