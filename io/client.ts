@@ -174,7 +174,7 @@ class RunningClient implements Client {
       wallClock: readWallClock(),
       log,
       internetResourceActive: config.internetResource,
-      systemResolvers: this.#host.resolvers,
+      systemResolvers: this.#host.servers,
     });
     this.#poller = parts.platform.createPoller();
     parts.opened.defer(() => this.#poller.close());
@@ -333,7 +333,7 @@ class RunningClient implements Client {
     } catch (error) {
       return this.#log.warn("cannot read this machine's resolvers", { error });
     }
-    this.#session.handleSystemResolvers(this.#host.resolvers, monotonicNow());
+    this.#session.handleSystemResolvers(this.#host.servers, monotonicNow());
     // Those of before may have been asked for its address, to no avail.
     if (!this.#portal.isJoined) this.#portal.redial();
     this.#loop.poke();

@@ -6,7 +6,7 @@
 
 import type { DnsControl, HostNetwork, Platform, SystemDns, Tun } from "../ffi/platform.ts";
 import { Fault } from "../lib/base/fault.ts";
-import type { IpNetwork, SocketAddress } from "../lib/base/ip.ts";
+import { type IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { Log } from "../lib/base/log.ts";
 import type { InterfaceConfig } from "../lib/client/event.ts";
 import { pathsOf } from "../lib/control/paths.ts";
@@ -63,6 +63,7 @@ export class ClientHost {
   readonly #journal: HeldJournal;
   readonly #log: Log;
   #resolvers: readonly SocketAddress[] = [];
+  #isWithoutResolver = false;
   #applied: InterfaceConfig | undefined;
   #routing: Routing;
   #work: Promise<void> = Promise.resolve();
@@ -158,12 +159,24 @@ export class ClientHost {
     return this.#resolvers;
   }
 
+  /**
+   * Where names go that are no resource's. A machine that names no resolver asks itself (resolv.conf(5)): names of
+   * resources must be found there, too.
+   */
+  get servers(): readonly SocketAddress[] {
+    return this.#resolvers.length > 0 ? this.#resolvers : [ITSELF];
+  }
+
   /** Reads the machine's own resolvers; returns whether they changed. */
   async refreshResolvers(): Promise<boolean> {
     const resolvers = resolverAddresses(await this.#dns.upstreams());
     const changed = resolvers.map(String).join() !== this.#resolvers.map(String).join();
     this.#resolvers = resolvers;
     if (changed) this.#log.debug("resolvers of this machine", { resolvers });
+    if (resolvers.length === 0 && !this.#isWithoutResolver) {
+      this.#log.warn("this machine names no resolver: it is asked itself", { server: ITSELF });
+    }
+    this.#isWithoutResolver = resolvers.length === 0;
     return changed;
   }
 
@@ -178,9 +191,6 @@ export class ClientHost {
       await this.bypass.setRoutes(routes);
       await this.#network.setRoutes(routes);
       if (before === undefined || dnsText(before) !== dnsText(config)) {
-        if (dns.sentinels.length === 0) {
-          this.#log.warn("no resolver is known: names of resources cannot be found");
-        }
         await this.#dns.set(dns.sentinels, dns.searchDomain);
         this.#upkeep.noteSet();
       }
@@ -289,6 +299,9 @@ export class ClientHost {
     return result;
   }
 }
+
+/** Where the C library asks without any other server (resolv.conf(5)). */
+const ITSELF = SocketAddress.from("127.0.0.1:53");
 
 function dnsText({ dns }: InterfaceConfig): string {
   return `${dns.searchDomain} ${dns.sentinels.join(" ")}`;

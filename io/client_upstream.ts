@@ -10,8 +10,9 @@ import type { UpstreamOutcome } from "../lib/dns/upstream.ts";
 import type { ClientHost } from "./client_host.ts";
 import { type HostLookup, systemLookup } from "./host_lookup.ts";
 import type { Loop } from "./loop.ts";
+import { loopbackUdp } from "./loopback_udp.ts";
 import { markedUdp } from "./marked_udp.ts";
-import { connectPlainTcp, plainUdp, UpstreamDns } from "./upstream_dns.ts";
+import { connectPlainTcp, UpstreamDns } from "./upstream_dns.ts";
 import { upstreamLookup } from "./upstream_lookup.ts";
 
 /** What the way leads through. */
@@ -36,7 +37,7 @@ export class ClientUpstream {
         // The local resolver of the machine listens where no rule leads into the tunnel.
         udp: {
           exchange: (payload, remote, accept, signal) =>
-            (remote.ip.isLoopback ? plainUdp : udp).exchange(payload, remote, accept, signal),
+            (remote.ip.isLoopback ? loopbackUdp : udp).exchange(payload, remote, accept, signal),
         },
         connectTcp: async (remote, signal) => {
           await host.bypass.use([remote.ip]);

@@ -151,6 +151,29 @@ Deno.test(
 );
 
 Deno.test(
+  "fz run: finds names of resources on a machine that names no resolver, and asks it for the others",
+  onNetwork({ underlay: "ipv4" }, async (network) => {
+    const host = network.client;
+    await host.writeFile("/etc/resolv.conf", "# none\n");
+    await unchanged(host, async () => {
+      const client = await network.startClient();
+      assert.match(await network.curl("http://web.site.test/"), /hello/);
+      // Nobody is there: that is said, not waited for.
+      assert.match(await host.must(["dig", "+time=20", "+tries=1", "own.test"]), /status: SERVFAIL/);
+      const dnsmasq = host.spawn([
+        ...["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"],
+        ...["--user=root", "--group=root", "--pid-file=", "--log-facility=-", "--bind-interfaces"],
+        ...["--listen-address=127.0.0.1", "--host-record=local.test,203.0.113.7"],
+      ]);
+      await dnsmasq.waitFor(/started/);
+      assert.match(await host.must(["getent", "ahostsv4", "local.test"]), /203\.0\.113\.7/);
+      await dnsmasq.stop();
+      await stop(client);
+    });
+  }),
+);
+
+Deno.test(
   "fz run: asks a link-local resolver on its link",
   onNetwork({ underlay: "dual" }, async (network) => {
     const host = network.client;
