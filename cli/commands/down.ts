@@ -39,6 +39,11 @@ session that was killed left behind is undone, too.`,
     if (found.type === "none") {
       const { report } = found;
       if (report.otherClient !== undefined) throw report.otherClient;
+      if (await stopTries(context)) {
+        if (json) printJson(context, { wasConnected: false, ...report, stoppedService: true });
+        else context.stdout.write("Was not connected; stopped the service, which was about to try again\n");
+        return EXIT_OK;
+      }
       if (json) printJson(context, { wasConnected: false, ...report });
       else {
         if (!isNothing(report)) {
@@ -73,6 +78,20 @@ async function findSession(context: CliContext, deadline: number): Promise<Found
       if (!isFault(error, "tun") || performance.now() >= deadline) throw error;
     }
     await pause(RETRY_MS);
+  }
+}
+
+/** Ends the tries of a service whose session fails at its start. Returns whether there was one, and it is ours to stop. */
+async function stopTries(context: CliContext): Promise<boolean> {
+  try {
+    const supervisor = await context.host.supervisor();
+    if ((await supervisor.status()).state !== "activating") return false;
+    await supervisor.stop();
+    return true;
+  } catch (error) {
+    // No supervisor, or not for this user.
+    if (isFault(error, "not-running") || isFault(error, "privilege")) return false;
+    throw error;
   }
 }
 

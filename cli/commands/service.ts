@@ -47,9 +47,12 @@ brings it up to date. The credential is the profile's: sign in before or after.`
     const supervisor = await context.host.supervisor();
     const done = [...await supervisor.install(request)];
     const isSignedIn = await context.host.readToken(request.tokenFile) !== undefined;
+    // What runs was begun by the definition as it was.
+    const isOutdated = done.length > 0 && isRunning(await supervisor.status());
     if (start) {
+      if (isOutdated) await supervisor.stop();
       await supervisor.start();
-      done.push("started; fz status tells how it stands");
+      done.push(`${isOutdated ? "restarted" : "started"}; fz status tells how it stands`);
     }
     if (json) {
       printJson(context, { done, signedIn: isSignedIn, service: document(await supervisor.status()) });
@@ -57,7 +60,11 @@ brings it up to date. The credential is the profile's: sign in before or after.`
     }
     printLines(context, done, "The service is installed as it should be.");
     if (!isSignedIn) context.stderr.write("Nobody has signed in yet: run `fz sign-in`.\n");
-    else if (!start) context.stderr.write("Start it with `fz service start` or `fz up`.\n");
+    else if (!start && isOutdated) {
+      context.stderr.write("The session runs on as it was begun: `fz service restart` makes it follow.\n");
+    } else if (!start && !isRunning(await supervisor.status())) {
+      context.stderr.write("Start it with `fz service start` or `fz up`.\n");
+    }
     return EXIT_OK;
   },
 });
@@ -102,6 +109,22 @@ const stopCommand = defineCommand({
   },
 });
 
+const restartCommand = defineCommand({
+  name: "restart",
+  brief: message`Stop the service if it runs, and start it.`,
+  description:
+    message`Ends the session and begins another: with the settings, the program and the definition of the service \
+as they are now. Returns when the process was started; \`fz up\` also waits for the tunnel.`,
+  options: () => object({}),
+  async run(_options, context) {
+    const supervisor = await context.host.supervisor();
+    if (isRunning(await supervisor.status())) await supervisor.stop();
+    await supervisor.start();
+    context.stdout.write("Restarted; `fz status` tells how it stands\n");
+    return EXIT_OK;
+  },
+});
+
 const statusCommand = defineCommand({
   name: "status",
   brief: message`Tell how the service stands at its supervisor.`,
@@ -123,7 +146,7 @@ export const serviceCommand = defineGroup({
   description:
     message`Installs, removes, starts and stops the session as a service: under systemd, launchd, or Windows' \
 service control manager.`,
-  commands: [installCommand, uninstallCommand, startCommand, stopCommand, statusCommand],
+  commands: [installCommand, uninstallCommand, startCommand, stopCommand, restartCommand, statusCommand],
 });
 
 async function serviceRequest(

@@ -30,14 +30,22 @@ export async function writeExitFile({ exitFile }: Pick<Paths, "exitFile">, error
 
 /** Returns why the process `pid` failed, undefined if it did not say. */
 export async function readExitFile(
-  { exitFile }: Pick<Paths, "exitFile">,
+  paths: Pick<Paths, "exitFile">,
   pid: number,
 ): Promise<Fault | undefined> {
+  const last = await readLastExit(paths);
+  return last?.pid === pid ? last.fault : undefined;
+}
+
+/** Returns which session failed last, and why; undefined if none did since the last one began, or the machine. */
+export async function readLastExit(
+  { exitFile }: Pick<Paths, "exitFile">,
+): Promise<{ readonly pid: number; readonly fault: Fault } | undefined> {
   try {
     const { isFile, size } = await Deno.stat(exitFile);
     if (!isFile || size > MAX_BYTES) return undefined;
     const result = v.safeParse(ExitRecord, JSON.parse(await Deno.readTextFile(exitFile)));
-    return result.success && result.output.pid === pid ? faultOf(result.output.problem) : undefined;
+    return result.success ? { pid: result.output.pid, fault: faultOf(result.output.problem) } : undefined;
   } catch {
     return undefined;
   }

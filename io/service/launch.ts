@@ -16,6 +16,7 @@ import { describeLockHolder } from "./lock_holder.ts";
 import { processStart } from "./process.ts";
 import { readSessionTrace } from "./session_file.ts";
 import { sleep } from "./sleep.ts";
+import { hasUnit, Unit } from "./unit.ts";
 import { whyNotRunning } from "./why_not_running.ts";
 
 /** How long another `fz up` may look for its session, and how long a new session may take until it answers. */
@@ -25,13 +26,6 @@ const LOOK_PATIENCE_MS = 2000;
 const INTERVAL_MS = 50;
 /** Tells a session who waits for it. */
 export const LAUNCHER_VARIABLE = "FZ_LAUNCHER";
-const UNIT = "fz.service";
-const UNIT_FOLDERS = [
-  "/etc/systemd/system",
-  "/run/systemd/system",
-  "/usr/local/lib/systemd/system",
-  "/lib/systemd/system",
-];
 
 /** Returns when a session answers: one that is there, the service of this machine, or a new one of this user. */
 export async function launch(config: LaunchConfig): Promise<Launched> {
@@ -47,8 +41,10 @@ export async function launch(config: LaunchConfig): Promise<Launched> {
     }
     const isUsual = context.env("FZ_RUNTIME_DIR") === undefined && config.profile === DEFAULT_PROFILE;
     if (isUsual && config.token === undefined && await hasUnit()) {
-      await startUnit();
-      await untilItAnswers(paths, () => Promise.resolve(true));
+      const unit = await Unit.start(paths);
+      await untilItAnswers(paths, async () => !await unit.hasFailed()).catch(async (error) => {
+        throw await unit.whyFailed() ?? error;
+      });
       return { how: "service", pid: undefined };
     }
     return { how: "started", pid: await startDetached(config, paths) };
@@ -110,30 +106,6 @@ async function whyOccupied(paths: Paths): Promise<Fault | undefined> {
   if (lock !== undefined || (await readSessionTrace(paths)).type === "alive") return undefined;
   const { who, next } = describeLockHolder(paths.lock);
   return new Fault("timeout", `Cannot start a session: ${who} holds "${paths.lock}"`, { next });
-}
-
-async function hasUnit(): Promise<boolean> {
-  const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
-  if (!await exists("/run/systemd/system")) return false;
-  return (await Promise.all(UNIT_FOLDERS.map((folder) => exists(`${folder}/${UNIT}`)))).includes(true);
-}
-
-async function startUnit(): Promise<void> {
-  if (Deno.uid() !== 0) {
-    throw new Fault("privilege", "Cannot start the service of this machine: that is for root", {
-      next: "Run the command with sudo.",
-    });
-  }
-  const { code, stderr } = await new Deno.Command("systemctl", {
-    args: ["start", "--no-block", UNIT],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (code === 0) return;
-  throw new Fault("unexpected", `Cannot start the service: ${new TextDecoder().decode(stderr).trim()}`, {
-    next: `Run "systemctl status ${UNIT}" to see why.`,
-  });
 }
 
 async function startDetached({ args, profile, token }: LaunchConfig, paths: Paths): Promise<number> {

@@ -4,6 +4,7 @@
  */
 
 import type { SessionState } from "../../lib/control/api.ts";
+import { problemOf } from "../control/problem.ts";
 
 /** Sends one message. */
 export type SendNotice = (text: string) => void;
@@ -42,6 +43,11 @@ export class Notices {
   /** The end has begun. */
   stopping(): void {
     this.#send("STOPPING=1");
+  }
+
+  /** Why the process ends though nobody asked it to: the last words that the supervisor keeps. */
+  failed(error: unknown): void {
+    this.status(`Failed: ${problemOf(error).message}`);
   }
 
   /** Says from now on that the process lives, as often as `watchdogMs` asks for, and that a start takes its time. */

@@ -43,6 +43,7 @@ export async function startSession(config: SessionConfig, log: Log): Promise<Run
     return await serve(config, log, notices, place);
   } catch (error) {
     notices.end();
+    notices.failed(error);
     if (place !== undefined) {
       await writeExitFile(place.paths, error);
       await place.leave();
@@ -96,6 +97,7 @@ async function serve(
     await place?.leave();
   };
   const done = service.done.then(leave, async (error) => {
+    notices.failed(error);
     if (place !== undefined) await writeExitFile(place.paths, error);
     await leave();
     throw error;

@@ -2,6 +2,7 @@
 
 import { Fault } from "../../lib/base/fault.ts";
 import type { Paths } from "../../lib/control/paths.ts";
+import { readLastExit } from "./exit_file.ts";
 import { readSessionTrace } from "./session_file.ts";
 
 /** Returns the Fault ("not-running") that tells why no session of `candidates`, best first, answers. */
@@ -30,6 +31,13 @@ export async function whyNotRunning(candidates: readonly Paths[]): Promise<Fault
     }
   }
   const [own] = candidates;
+  const last = own === undefined ? undefined : await readLastExit(own);
+  if (last !== undefined) {
+    const { message, next } = last.fault;
+    return new Fault("not-running", `No session runs; the last one failed: ${message}`, {
+      next: next ?? "Run `fz up` to try again.",
+    });
+  }
   const other = own === undefined ? undefined : await sessionOfUser(own);
   if (other !== undefined) {
     return new Fault(

@@ -15,6 +15,8 @@ import { readDefinition, writeDefinition } from "./supervisor.ts";
 /** Folders that systemd gives to the user, and that stay when he goes. */
 const STATE_FOLDERS = ["/var/lib/fz", "/var/lib/dev.firezone.client"];
 
+const RUNTIME_FOLDER = "/run/fz";
+
 /** Makes what `user` needs, and removes the rule where it needs none. Returns what was done, a line each. */
 export async function installUser(user: ServiceUser): Promise<readonly string[]> {
   const done: string[] = [];
@@ -46,7 +48,12 @@ export async function removeUser(): Promise<readonly string[]> {
   if (await readDefinition(SYSUSERS_FILE) === undefined) return done;
   await Deno.remove(SYSUSERS_FILE);
   done.push(`removed ${SYSUSERS_FILE}`);
-  if (await userId() === undefined) return done;
+  const id = await userId();
+  if (id === undefined) return done;
+  // systemd leaves it where the service was stopped between two tries.
+  if (await Deno.lstat(RUNTIME_FOLDER).then(({ uid }) => uid === id, () => false)) {
+    await Deno.remove(RUNTIME_FOLDER, { recursive: true });
+  }
   for (const folder of STATE_FOLDERS) await takeOver(folder);
   // Not its group where it has members: they are the administrator's.
   const { code, stderr } = await runTool("userdel", [SERVICE_USER], {

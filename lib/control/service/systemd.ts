@@ -46,6 +46,8 @@ StateDirectory=fz dev.firezone.client
 StateDirectoryMode=${isRoot ? "0750" : "0700"}
 RuntimeDirectory=fz
 RuntimeDirectoryMode=0755
+# Between two tries it has why the last one failed.
+RuntimeDirectoryPreserve=restart
 UMask=0077
 ${
     readersGroup === undefined || !isRoot
