@@ -57,15 +57,19 @@ export function bindUdp(options: UdpOptions, wayOut: WayOut): UdpSocket | undefi
   else setOption(handle, LEVEL_IPV6, IPV6_PKTINFO, 1);
   // Otherwise an ICMP error about one remote would fail the receiving of what others send.
   for (const code of [SIO_UDP_CONNRESET, SIO_UDP_NETRESET]) turnOff(handle, code);
-  const event = createEvent();
-  if (ws2.WSAEventSelect(handle, BigInt(event), FD_READ) !== 0) {
-    const error = ws2.WSAGetLastError();
+  let event: number | undefined;
+  try {
+    event = createEvent();
+    if (ws2.WSAEventSelect(handle, BigInt(event), FD_READ) !== 0) {
+      throw faultOf("Cannot wait for a UDP socket", ws2.WSAGetLastError());
+    }
+    const local = new SocketAddress(address.ip, boundPort(handle));
+    return new WindowsUdpSocket(handle, event, local, options.mark === undefined ? undefined : wayOut);
+  } catch (error) {
     ws2.closesocket(handle);
-    kernel32.CloseHandle(BigInt(event));
-    throw faultOf("Cannot wait for a UDP socket", error);
+    if (event !== undefined) kernel32.CloseHandle(BigInt(event));
+    throw error;
   }
-  const local = new SocketAddress(address.ip, boundPort(handle));
-  return new WindowsUdpSocket(handle, event, local, options.mark === undefined ? undefined : wayOut);
 }
 
 class WindowsUdpSocket implements UdpSocket, EventSource {
