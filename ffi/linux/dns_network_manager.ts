@@ -316,7 +316,7 @@ function sleep(): Promise<void> {
 function refusal(): Fault {
   return new Fault("privilege", `Cannot set DNS by NetworkManager: polkit does not permit "${PERMISSION}"`, {
     next: `Run as root; or have root permit the action "${PERMISSION}" to this user by a rule in ` +
-      "/etc/polkit-1/rules.d (see polkit(8)); or leave DNS alone with --dns-control disabled.",
+      "/etc/polkit-1/rules.d (`sudo fz service install` writes the service's); or leave DNS alone with --dns-control disabled.",
   });
 }
 

@@ -309,7 +309,7 @@ function domainsText(domains: readonly Domain[]): string {
 function refusal(action: string): Fault {
   return new Fault("privilege", `Cannot set DNS by systemd-resolved: polkit does not permit "${action}"`, {
     next: `Run as root; or have root permit the actions "${SERVICE}.*" to this user by a rule in ` +
-      "/etc/polkit-1/rules.d (see polkit(8)); or leave DNS alone with --dns-control disabled.",
+      "/etc/polkit-1/rules.d (`sudo fz service install` writes the service's); or leave DNS alone with --dns-control disabled.",
   });
 }
 
