@@ -128,7 +128,7 @@ export class ClientHost {
       const host = new ClientHost(options, { tun, network, dns, journal });
       await host.refreshResolvers();
       if (control === "disabled") log.warn("this machine's DNS is left alone", { reason });
-      else log.info("names come by a service of this machine", { control, reason });
+      else log.info("names come to the session", { control, reason });
       return host;
     } catch (error) {
       tun.close();

@@ -47,7 +47,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
     clockSkewMs: portal.clockSkewMs,
     portal: { url: question.apiUrl, failure: portal.failure },
     udp: udpOf(relays),
-    credential,
+    credential: { ...credential, variable: question.tokenVariable },
     settingsFailure: question.settingsFailure,
   };
 }

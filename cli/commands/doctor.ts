@@ -4,7 +4,7 @@ import { object } from "@optique/core/constructs";
 import { commandLine, message } from "@optique/core/message";
 import { Fault } from "../../lib/base/fault.ts";
 import { diagnose, type DoctorQuestion, type Finding, worst } from "../../lib/control/doctor.ts";
-import type { NetcheckFacts, NetcheckRequest } from "../../lib/control/netcheck.ts";
+import type { NetcheckRequest } from "../../lib/control/netcheck.ts";
 import { SETTINGS } from "../../lib/control/settings.ts";
 import { withProgress } from "../busy.ts";
 import { defineCommand } from "../command.ts";
@@ -52,16 +52,16 @@ async function question(context: CliContext, options: Options): Promise<DoctorQu
   try {
     const { settings } = await sessionSettings(context, options);
     const { apiUrl, tokenPath, dnsControl, tunName } = settings;
-    const network = await measure(context, settings);
-    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, network };
+    const measured = await measure(context, settings);
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, ...measured };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     const { tokenPath } = await (await context.host.profiles()).locate(
       profileChoice(context, options.profile),
     );
     const { apiUrl = SETTINGS.apiUrl.fallback, dnsControl, tunName, name, id } = options;
-    const network = await measure(context, { apiUrl, tokenPath, name, id });
-    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, network };
+    const measured = await measure(context, { apiUrl, tokenPath, name, id });
+    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, ...measured };
   }
 }
 
@@ -70,11 +70,12 @@ async function measure(
   { apiUrl, tokenPath, name, id }: Pick<NetcheckRequest, "apiUrl" | "name" | "id"> & {
     readonly tokenPath: string;
   },
-): Promise<NetcheckFacts> {
+): Promise<Pick<DoctorQuestion, "network" | "tokenVariable">> {
   // A token that cannot be used is a finding of its own.
   const found = await findToken(context, tokenPath).catch(() => undefined);
   const request = { apiUrl, token: found?.token, name, id };
-  return await context.host.netcheck(request, new AbortController().signal);
+  const network = await context.host.netcheck(request, new AbortController().signal);
+  return { network, tokenVariable: found?.source.type === "variable" ? found.source.name : undefined };
 }
 
 function printFindings(context: CliContext, findings: readonly Finding[]): void {

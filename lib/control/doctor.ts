@@ -38,6 +38,8 @@ export interface DoctorFacts {
     readonly path: string;
     readonly failure: string | undefined;
     readonly exists: boolean;
+    /** The variable that has a token; it wins over the file. */
+    readonly variable?: string | undefined;
   };
   /** Why the settings of the profile cannot be used. */
   readonly settingsFailure: string | undefined;
@@ -78,6 +80,8 @@ export interface DoctorQuestion {
   readonly dnsControl: DnsControl | undefined;
   readonly tunName: string | undefined;
   readonly settingsFailure: string | undefined;
+  /** The variable that has a token. */
+  readonly tokenVariable: string | undefined;
   /** What was measured of the network. */
   readonly network: NetcheckFacts;
 }
@@ -223,7 +227,10 @@ function settings({ settingsFailure }: DoctorFacts): Finding {
 }
 
 function credential({ credential }: DoctorFacts): Finding {
-  const { path, failure, exists } = credential;
+  const { path, failure, exists, variable } = credential;
+  if (variable !== undefined) {
+    return { check: "credential", status: "ok", message: `the variable ${variable} has a token` };
+  }
   if (failure !== undefined) {
     return {
       check: "credential",

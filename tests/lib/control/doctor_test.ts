@@ -52,6 +52,20 @@ function finding(facts: Partial<DoctorFacts>, check: string): Finding {
   return found;
 }
 
+Deno.test("diagnose: a token in a variable is one, whatever the file says", () => {
+  const { path } = HEALTHY.credential;
+  for (const exists of [true, false]) {
+    const credential = {
+      path,
+      failure: exists ? "it is readable by all" : undefined,
+      exists,
+      variable: "FIREZONE_TOKEN",
+    };
+    const found = diagnose({ ...HEALTHY, credential }).find(({ check }) => check === "credential");
+    assert.deepEqual([found?.status, found?.message], ["ok", "the variable FIREZONE_TOKEN has a token"]);
+  }
+});
+
 Deno.test("diagnose: finds nothing on a healthy machine", () => {
   const findings = diagnose(HEALTHY);
   assert.deepEqual(findings.filter(({ status }) => status !== "ok"), []);
