@@ -48,6 +48,23 @@ Deno.test(
       await eventually(async () => assert.equal(await client.readFile("/etc/resolv.conf"), before));
     });
 
+    await check("NetworkManager is restarted while it runs: told again", async () => {
+      const session = startService(network, "network-manager");
+      await isOurs();
+      await client.must(["sh", "-c", "kill $(pidof NetworkManager)"]);
+      await eventually(async () => assert.equal((await client.run(["pidof", "NetworkManager"])).code, 1));
+      await client.writeFile("/etc/resolv.conf", `nameserver ${upstream}\n`);
+      client.spawn(["NetworkManager", "--no-daemon"]);
+      await isOurs().catch((error) => {
+        throw new Error(`${error}\n${session.describe()}`);
+      });
+      await eventually(async () =>
+        assert.match(await client.must(["getent", "ahostsv4", "web.site.test"]), /^100\./)
+      );
+      assert.equal((await session.stop()).code, 0, session.describe());
+      await eventually(async () => assert.equal(await client.readFile("/etc/resolv.conf"), before));
+    });
+
     await check("it may do one thing more than a stranger, and cannot change connections", async () => {
       const permitted = async (by: readonly string[]) => {
         const said = await client.must([
