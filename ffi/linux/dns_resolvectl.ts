@@ -95,8 +95,8 @@ async function must(...args: string[]): Promise<void> {
   let outcome: ToolOutcome;
   try {
     outcome = await resolvectl(...args);
-  } catch (cause) {
-    throw new Fault("dns", "Cannot use systemd-resolved: resolvectl is not installed", { cause, next: NEXT });
+  } catch {
+    throw new Fault("dns", "Cannot use systemd-resolved: resolvectl is not installed", { next: NEXT });
   }
   if (outcome.code === 0) return;
   throw new Fault("dns", `Cannot set DNS: "resolvectl ${args[0]}" said: ${outcome.stderr.trim()}`, {
