@@ -99,7 +99,8 @@ export class PathWatch {
   #judge(now: Instant): void {
     const at = this.#dueAt;
     if (at === undefined || now < at) return;
-    this.#change = this.#doubt ?? "moved";
+    const isMoved = this.#current !== this.#settled && this.#doubt !== "woken";
+    this.#change = isMoved ? "moved" : this.#doubt;
     this.#take(now);
   }
 

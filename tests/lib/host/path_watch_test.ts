@@ -61,6 +61,7 @@ Deno.test("PathWatch: the same path after a long absence is one", () => {
 
 Deno.test("PathWatch: another path after an absence is one, when it is there", () => {
   assert.deepEqual(changes([[10, ""], [12, "ethernet"]]), ["12.2 moved"]);
+  assert.deepEqual(changes([[10, ""], [70, "ethernet"]]), ["70.2 moved"]);
 });
 
 Deno.test("PathWatch: the first path of a machine that started without is one", () => {
