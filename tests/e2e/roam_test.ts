@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnFz } from "./support/fz.ts";
-import { onNetwork } from "./support/on_network.ts";
+import { eventually, onNetwork } from "./support/on_network.ts";
 import { Roamer } from "./support/roamer.ts";
 
 Deno.test(
@@ -19,15 +19,17 @@ Deno.test(
     const watch = spawnFz(network, "watch");
     await watch.waitFor(/"event":"status"/);
 
-    await check("from Wi-Fi to Ethernet: the link goes down and another default route is there", async () => {
-      await wifi.inside.down();
-      await roamer.use(ethernet);
+    await check("from Wi-Fi to Ethernet: not before the kernel leaves the link without carrier", async () => {
+      await roamer.use(ethernet, 200);
+      await wifi.router.must(["ip", "link", "set", "eth1", "down"]);
+      await eventually(async () => assert.equal((await roamer.status()).underlay?.hasPath, false));
+      await client.must(["ip", "route", "delete", "default", "dev", "wifi"]);
       await roamer.hasRoamed(ethernet);
     });
 
     await check("back, when a route of a lower metric appears beside the one in use", async () => {
-      await wifi.inside.up();
-      await roamer.use(wifi, 50);
+      await wifi.router.must(["ip", "link", "set", "eth1", "up"]);
+      await eventually(() => roamer.use(wifi, 50));
       await roamer.hasRoamed(wifi);
     });
 
