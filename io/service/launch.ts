@@ -22,6 +22,8 @@ import { whyNotRunning } from "./why_not_running.ts";
 /** How long another `fz up` may look for its session, and how long a new session may take until it answers. */
 const LOCK_PATIENCE_MS = 30_000;
 const ANSWER_PATIENCE_MS = 20_000;
+/** Of our own, which is seen to live: a machine that is busy may take long to start a program. */
+const OWN_PATIENCE_MS = 60_000;
 const LOOK_PATIENCE_MS = 2000;
 const INTERVAL_MS = 50;
 /** Tells a session who waits for it. */
@@ -130,7 +132,7 @@ async function startDetached({ args, profile, token }: LaunchConfig, paths: Path
   let code: number | undefined;
   const ended = child.status.then((status) => code = status.code);
   try {
-    await untilItAnswers(paths, () => Promise.resolve(code === undefined));
+    await untilItAnswers(paths, () => Promise.resolve(code === undefined), OWN_PATIENCE_MS);
     return child.pid;
   } catch (error) {
     if (code === undefined) throw error;
@@ -161,9 +163,13 @@ function childEnvironment(): Record<string, string> {
 }
 
 /** Throws why it does not if `isAlive` says so or patience ends. */
-async function untilItAnswers(paths: Paths, isAlive: () => Promise<boolean>): Promise<void> {
+async function untilItAnswers(
+  paths: Paths,
+  isAlive: () => Promise<boolean>,
+  patienceMs = ANSWER_PATIENCE_MS,
+): Promise<void> {
   const context = pathContext();
-  const deadline = performance.now() + ANSWER_PATIENCE_MS;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     try {
       await findEndpoint(context, "read", () => whyNotRunning([paths]));
