@@ -73,6 +73,11 @@ export async function checkPortal(
   });
 }
 
+/** Returns the name of the variable that `found` was in; undefined for a file's token, and for none. */
+export function variableOf(found: FoundToken | undefined): string | undefined {
+  return found?.source.type === "variable" ? found.source.name : undefined;
+}
+
 /** Returns the token in FIREZONE_TOKEN, and removes it from there. */
 export function takeVariable(context: CliContext): string | undefined {
   const given = context.env.get(VARIABLE)?.trim();

@@ -17,6 +17,7 @@ import { formatBytes, formatCount } from "../format.ts";
 import { DURATION, FILE, plainFlag } from "../options.ts";
 import { describeError, printJson, printText, printWarning } from "../output.ts";
 import { profileOption, type SessionSettings, sessionSettings } from "../session_options.ts";
+import { findToken, variableOf } from "../token.ts";
 
 const DEFAULT_RECORDS = 2000;
 const DEFAULT_DURATION_MS = 2000;
@@ -135,7 +136,9 @@ async function machineDocuments(
   try {
     // Without the token: a bundle must not take the place of a session at the portal.
     const network = await context.host.netcheck({ apiUrl, token: undefined, name, id }, signal);
-    const question = { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, network };
+    const tokenVariable = variableOf(await findToken(context, tokenPath).catch(() => undefined));
+    const asked = { apiUrl, tokenPath, dnsControl, tunName, tokenVariable };
+    const question = { ...asked, settingsFailure: undefined, network };
     const findings = diagnose(await context.host.doctorFacts(question));
     return [
       { type: "document", name: "netcheck.json", value: netcheckDocumentOf(network, judgeNetwork(network)) },

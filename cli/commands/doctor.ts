@@ -12,7 +12,7 @@ import type { CliContext } from "../context.ts";
 import { EXIT_OK, exitCodeOf } from "../exit.ts";
 import { plainFlag } from "../options.ts";
 import { painter, printJson, printText, type Style } from "../output.ts";
-import { findToken } from "../token.ts";
+import { findToken, variableOf } from "../token.ts";
 import { profileChoice, sessionSettings, type SettingOptions, settingOptions } from "../session_options.ts";
 
 type Options = SettingOptions<"apiUrl" | "tokenPath" | "dnsControl" | "tunName" | "name" | "id">;
@@ -75,7 +75,7 @@ async function measure(
   const found = await findToken(context, tokenPath).catch(() => undefined);
   const request = { apiUrl, token: found?.token, name, id };
   const network = await context.host.netcheck(request, new AbortController().signal);
-  return { network, tokenVariable: found?.source.type === "variable" ? found.source.name : undefined };
+  return { network, tokenVariable: variableOf(found) };
 }
 
 function printFindings(context: CliContext, findings: readonly Finding[]): void {

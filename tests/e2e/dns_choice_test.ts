@@ -66,7 +66,7 @@ Deno.test("fz dns status: takes NetworkManager where that writes the file, and o
     await host.must(["ip", "link", "set", "far", "up"]);
     await usePackages(host, ["network-manager"]);
     await startBus(host);
-    const manager = await startNetworkManager(host, PROFILE);
+    const manager = await startNetworkManager(host, PROFILE, "nobody");
     const written = await eventually(async () => {
       const found = await outlook(host);
       assert.equal(found.control, "network-manager", JSON.stringify(found));
