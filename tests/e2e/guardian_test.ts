@@ -26,6 +26,19 @@ for (const manager of [DEBIAN_RESOLVCONF, OPENRESOLV]) {
       });
 
       await check(
+        "killed while a resolvconf is at work that gives the record later: it is taken away again",
+        async () => {
+          const { process } = await start();
+          const { session } = await processesOf(client);
+          await client.must(["sh", "-c", GIVE_LATE, "late", String(session)]);
+          await process.outcome;
+          await eventually(async () => assert.equal(await manager.state(client), before));
+          const { code, stderr } = await network.fz(["cleanup"], {});
+          assert.equal(code, 0, stderr);
+        },
+      );
+
+      await check(
         "killed, and started again at once: only the later one's record is there, and goes at its end with its guardian",
         async () => {
           for (let round = 0; round < 3; round++) {
@@ -93,6 +106,14 @@ Deno.test(
     assert.doesNotMatch(await client.readFile("/etc/resolv.conf"), /Written by fz/);
   }),
 );
+
+/** Kills the session, whose record is not there, and gives it a moment later. */
+const GIVE_LATE = `
+cd /run/resolvconf/interface* || exit 1
+for record in *fz0*; do :; done
+cp "$record" /run/record && kill -STOP $1 && resolvconf -d "$record" && kill -9 $1 && sleep 0.6
+resolvconf -a "$record" </run/record && grep -q ^nameserver.100.100.111 /etc/resolv.conf
+`;
 
 async function processesOf(client: Host): Promise<{ session: number; guardians: string }> {
   const session = JSON.parse(await client.readFile("/run/fz/session.json")).pid;
