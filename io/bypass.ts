@@ -14,12 +14,18 @@ export class Bypass {
   #portal: readonly IpAddress[] = [];
   #routes: readonly IpNetwork[] = [];
   readonly #recent = new Map<AddressKey, { readonly address: IpAddress; readonly until: Instant }>();
+  #wanted: readonly IpAddress[] = [];
   #applied = "";
   /** Of the rules that were asked for last. */
   #applying: Promise<void> = Promise.resolve();
 
   constructor(network: Pick<HostNetwork, "setBypass">) {
     this.#network = network;
+  }
+
+  /** Those that have a rule, or are about to get one. */
+  get addresses(): readonly IpAddress[] {
+    return this.#wanted;
   }
 
   /** Replaces the portal's addresses. Resolves when the rules are in place. */
@@ -62,10 +68,11 @@ export class Bypass {
         wanted.set(address.key, address);
       }
     }
-    const text = [...wanted.values()].map(String).sort().join(" ");
+    this.#wanted = [...wanted.values()];
+    const text = this.#wanted.map(String).sort().join(" ");
     if (text !== this.#applied) {
       this.#applied = text;
-      this.#applying = this.#network.setBypass([...wanted.values()]).catch((error) => {
+      this.#applying = this.#network.setBypass(this.#wanted).catch((error) => {
         if (this.#applied === text) this.#applied = UNKNOWN;
         throw error;
       });

@@ -140,6 +140,7 @@ class RunningClient implements Client {
   readonly #log: Log;
   readonly #name: string;
   readonly #id: string;
+  readonly #wantedPort: number | undefined;
   readonly #host: ClientHost;
   readonly #emit: EventSink;
   readonly #closeEvents: () => void;
@@ -161,6 +162,7 @@ class RunningClient implements Client {
     this.#log = log;
     this.#name = config.name ?? Deno.hostname();
     this.#id = parts.id;
+    this.#wantedPort = config.port;
     this.#host = host;
     const events = parts.events === undefined ? openEvents() : { emit: parts.events, close() {} };
     this.#emit = events.emit;
@@ -292,6 +294,7 @@ class RunningClient implements Client {
     return {
       hasPath: this.#network.hasPath,
       sockets: this.#sockets.all.map(({ local }) => local),
+      wantedPort: this.#wantedPort,
       sendErrors: this.#sockets.sendErrors,
       resets: this.#resets,
     };

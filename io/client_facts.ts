@@ -1,7 +1,7 @@
 /** What there is to tell of a client and its machine, besides the state of its session. */
 
 import type { DnsControl } from "../ffi/platform.ts";
-import type { IpNetwork, SocketAddress } from "../lib/base/ip.ts";
+import type { IpAddress, IpNetwork, SocketAddress } from "../lib/base/ip.ts";
 import type { DnsState } from "./dns_upkeep.ts";
 
 /** What passes the tunnel by. */
@@ -27,6 +27,8 @@ export interface HostFacts extends Routing {
   readonly dns: DnsState;
   /** The machine's own resolvers. */
   readonly resolvers: readonly string[];
+  /** What the session itself reaches past the tunnel although a route leads into it: the portal, DNS servers. */
+  readonly bypass: readonly IpAddress[];
   /** What this machine's network cannot do: sentences for a person. */
   readonly degraded: readonly string[];
 }
@@ -37,6 +39,8 @@ export interface ClientUnderlay {
   readonly hasPath: boolean;
   /** Where our UDP sockets listen: one for each family that there is. */
   readonly sockets: readonly SocketAddress[];
+  /** The port that they were asked to have; undefined if any will do. */
+  readonly wantedPort: number | undefined;
   /** Datagrams that could not be sent, by the kernel's error. */
   readonly sendErrors: Readonly<Record<string, number>>;
   /** How often everything started over. */

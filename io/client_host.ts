@@ -150,6 +150,7 @@ export class ClientHost {
       dns: this.#upkeep.state,
       resolvers: resolverNames(this.#resolvers),
       ...this.#routing,
+      bypass: this.bypass.addresses,
       degraded: this.#network.degraded,
     };
   }

@@ -5,6 +5,7 @@
  */
 
 import { IpAddress, IpNetwork } from "../lib/base/ip.ts";
+import { hostNetwork } from "../lib/host/subtract.ts";
 
 /** A network, and the device that it is on or that leads to it. */
 export interface MachineNetwork {
@@ -38,6 +39,12 @@ export async function localNetworks(own: string): Promise<readonly IpNetwork[]> 
   return found.filter((network): network is IpNetwork => network !== undefined && network.prefix > 0);
 }
 
+/** Returns the addresses of this machine itself, the tunnel's and all of loopback among them. */
+export function ownAddresses(): readonly IpNetwork[] {
+  const found = deviceAddresses().map(({ address }) => IpAddress.parse(address));
+  return [...LOOPBACK, ...found.filter((address) => address !== undefined).map(hostNetwork)];
+}
+
 /**
  * Returns where the routes in `text`, which is /proc/net/ipv6_route, lead to another machine; what is no such line is
  * left out.
@@ -56,14 +63,20 @@ export function parseIpv6Routes(text: string): MachineNetwork[] {
 /** RTF_REJECT, RTF_ANYCAST and RTF_LOCAL of linux/ipv6_route.h and linux/route.h: refused, or this machine itself. */
 const NOWHERE_ELSE = 0x200 | 0x10_0000 | 0x8000_0000;
 
+const LOOPBACK: readonly IpNetwork[] = ["127.0.0.0/8", "::1/128"].map((text) => IpNetwork.from(text));
+
 function interfaceNetworks(): MachineNetwork[] {
+  return deviceAddresses()
+    .filter(({ name, address }) => name !== "lo" && IpAddress.parse(address) !== undefined)
+    .map(({ name, address, cidr }) => ({
+      device: name,
+      network: `${address}${cidr.slice(cidr.indexOf("/"))}`,
+    }));
+}
+
+function deviceAddresses(): readonly Deno.NetworkInterfaceInfo[] {
   try {
-    return Deno.networkInterfaces()
-      .filter(({ name, address }) => name !== "lo" && IpAddress.parse(address) !== undefined)
-      .map(({ name, address, cidr }) => ({
-        device: name,
-        network: `${address}${cidr.slice(cidr.indexOf("/"))}`,
-      }));
+    return Deno.networkInterfaces();
   } catch {
     return [];
   }

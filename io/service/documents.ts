@@ -19,6 +19,7 @@ import type { DnsServer } from "../../lib/dns/sentinels.ts";
 import type { PathInfo } from "../../lib/node/path.ts";
 import type { ClientFacts, ClientUnderlay } from "../client_facts.ts";
 import type { DnsState } from "../dns_upkeep.ts";
+import { underlayLimits } from "./underlay_limits.ts";
 
 /** The engine of a session at one moment. */
 export interface EngineView {
@@ -160,8 +161,9 @@ export function dnsDocument({ status, facts }: EngineView): DnsDocument {
   };
 }
 
-function networkDocument({ facts: { excluded, lan, degraded } }: EngineView): NetworkDocument {
-  return { excluded: excluded.map(String), lan, degraded: [...degraded] };
+function networkDocument(view: EngineView): NetworkDocument {
+  const { excluded, lan, degraded } = view.facts;
+  return { excluded: excluded.map(String), lan, degraded: [...degraded, ...underlayLimits(view)] };
 }
 
 function underlayDocument({ hasPath, sockets, sendErrors, resets }: ClientUnderlay): UnderlayDocument {

@@ -1,6 +1,6 @@
 /** Why traffic for a name, an address or a resource goes where it goes: the answer of `fz explain`. Changes nothing. */
 
-import type { IpNetwork } from "../../lib/base/ip.ts";
+import { type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import { shortId } from "../../lib/base/text.ts";
 import type { Explanation } from "../../lib/client/explain.ts";
 import type { ClientStatus, GatewayStatus, ResourceStatus } from "../../lib/client/status.ts";
@@ -13,17 +13,25 @@ import {
 } from "../../lib/client/target.ts";
 import type { ExplainDocument, Problem, RequestOf } from "../../lib/control/api.ts";
 import * as obstacles from "../../lib/control/obstacle.ts";
+import { excludedBy, ON_LINK } from "../../lib/host/route_plan.ts";
 import { FilterSet } from "../../lib/resource/filter.ts";
 import { gatewayDocument, resourceDocument } from "./documents.ts";
 import type { ProbeEngine } from "./probe.ts";
 
 /** What the machine leads past the tunnel. */
 export interface Passing {
+  /** Addresses of the machine itself. */
+  readonly own?: readonly IpNetwork[];
   /** Whatever resources say. */
   readonly excluded: readonly IpNetwork[];
+  /** What the session itself must reach: the portal, DNS servers. */
+  readonly bypass?: readonly IpAddress[];
   /** Of those that the Internet resource would take; none where local networks go into the tunnel, too. */
   readonly local: readonly IpNetwork[];
 }
+
+/** The kernel's table `local` has it, before any rule of ours. */
+const IPV6_MULTICAST = IpNetwork.from("ff00::/8");
 
 /** Returns what happens to traffic for the target of `request`. */
 export function explainTarget(
@@ -42,8 +50,7 @@ export function explainTarget(
   const asked = askedOf(request, target);
   const facts: Facts = { text: request.target, status, host, explanation, named, asked };
   const found = explanation?.resources ?? (named === undefined ? [] : [named]);
-  const isName = explanation?.role === "sentinel" || explanation?.role === "proxy";
-  const past = passesBy(host, found, passing, isName);
+  const past = passesBy(host, found, passing);
   const resources = past === undefined ? found : [];
   const judged = resources.map((resource) => ({ resource, permitted: permits(resource, asked) }));
   const carrier = judged.find(({ permitted }) => permitted !== false)?.resource;
@@ -106,30 +113,46 @@ function permits({ filters }: ResourceStatus, asked: Asked | undefined): boolean
   return set.permitsAll || filters.some(({ protocol }) => protocol === asked.protocol);
 }
 
-/**
- * Why the machine does not even hand packets for the address to the session; undefined if it does. `isName`: the address
- * stands for a name, or is a resolver of ours.
- */
+/** Why the machine does not even hand packets for the address to the session; undefined if it does. */
 function passesBy(
   host: Host | undefined,
   found: readonly ResourceStatus[],
-  { excluded, local }: Passing,
-  isName: boolean,
+  { own = [], excluded, bypass = [], local }: Passing,
 ): Reason | undefined {
   if (host?.type !== "address") return undefined;
-  const covering = (networks: readonly IpNetwork[]) =>
-    networks.find((network) => network.contains(host.address));
-  const out = isName ? undefined : covering(excluded);
+  const { address } = host;
+  const covering = (networks: readonly IpNetwork[]) => networks.find((network) => network.contains(address));
+  if (covering(own) !== undefined) {
+    return { because: "It is an address of this machine itself: what is sent there does not leave it." };
+  }
+  const out = excludedBy(excluded, address);
   if (out !== undefined) {
     return { because: `Network ${out} is excluded: it goes past the tunnel, as without fz.` };
   }
-  const near = found.length > 0 && found.every(({ type }) => type === "internet")
-    ? covering(local)
-    : undefined;
-  return near && {
+  if (bypass.some((each) => each.equals(address))) {
+    return {
+      because:
+        "The session itself needs it, as its portal or a DNS server: it goes past the tunnel, whoever " +
+        "sends there, also where a resource covers it.",
+    };
+  }
+  if (IPV6_MULTICAST.contains(address)) return onLink(IPV6_MULTICAST);
+  const isInternet = found.length > 0 && found.every(({ type }) => type === "internet");
+  const near = isInternet ? covering(local) : undefined;
+  if (near === undefined) return undefined;
+  if (ON_LINK.includes(near)) return onLink(near);
+  return {
     because:
       `Network ${near} is this machine's own, and no resource but the Internet covers it: it goes past the ` +
       "tunnel, as without fz.",
+  };
+}
+
+function onLink(network: IpNetwork): Reason {
+  return {
+    because:
+      `No router passes on what is sent to ${network} (link-local, multicast or broadcast): it stays on ` +
+      "this machine's local network.",
   };
 }
 
@@ -214,6 +237,9 @@ function accessTo(resource: ResourceStatus, gateway: GatewayStatus | undefined, 
   }
   if (denial !== undefined) return because(obstacles.denied(text, name, denial));
   if (!status.isPortalJoined) return because(obstacles.portalUnreachable(undefined));
+  if (status.relays.length > 0 && status.relays.every(({ isSilent }) => isSilent)) {
+    return because(obstacles.noRelays(text));
+  }
   if (resource.access === "connecting") {
     return { because: `Resource "${name}" leads there; its gateway is being connected.` };
   }

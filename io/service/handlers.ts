@@ -13,7 +13,7 @@ import { captureSession } from "./capture.ts";
 import { queryDns } from "./dns_query.ts";
 import { dnsDocument, healthDocument } from "./documents.ts";
 import { explainTarget } from "./explain.ts";
-import { localNetworks } from "../machine_networks.ts";
+import { localNetworks, ownAddresses } from "../machine_networks.ts";
 import { changeLogFilter, logLines } from "./log_lines.ts";
 import type { Service } from "./service.ts";
 import { ping, waitFor } from "./wait.ts";
@@ -43,9 +43,9 @@ export function serviceHandlers(service: Service): ControlHandlers {
     },
     explain: async (request) => {
       if (service.engine === undefined) throw notSignedIn(service);
-      const { excluded, lan, tunName } = service.engine.facts();
-      const local = lan === "deny" ? [] : [...await localNetworks(tunName), ...ON_LINK];
-      return explainTarget(service.engine, request, { excluded, local });
+      const { excluded, bypass, lan, tunName } = service.engine.facts();
+      const local = lan === "deny" ? [] : [...ON_LINK, ...await localNetworks(tunName)];
+      return explainTarget(service.engine, request, { own: ownAddresses(), excluded, bypass, local });
     },
     wait: (request, signal) => waitFor(service, request, signal),
     ping: (request, signal) => ping(service, request, signal),

@@ -137,6 +137,18 @@ export const NO_WISHES: RouteWishes = {
   lateLocal: [],
 };
 
+/**
+ * Returns which of `excluded` leads `address` past the tunnel; undefined where none does. Stand-ins for names and our
+ * resolvers are in the tunnel even if a network is excluded that covers all of them.
+ */
+export function excludedBy(excluded: readonly IpNetwork[], address: IpAddress): IpNetwork | undefined {
+  const kept = NAMES.filter((network) => network.contains(address));
+  const isKept = kept.some((names) =>
+    excluded.some((outer) => outer.prefix <= names.prefix && outer.contains(names.address))
+  );
+  return isKept ? undefined : excluded.find((network) => network.contains(address));
+}
+
 /** Returns what `wishes` need. No two rules or routes of it are the same. */
 export function planRoutes(wishes: RouteWishes): RoutePlan {
   const { families, ruleFamilies, device } = wishes;

@@ -31,6 +31,8 @@ export interface RelayStatus {
   readonly address: SocketAddress | undefined;
   readonly relayedAddresses: readonly SocketAddress[];
   readonly rttMs: number | undefined;
+  /** Whether an attempt to reach it has ended, and it has not answered since. */
+  readonly isSilent: boolean;
 }
 
 export class Relays {
@@ -200,6 +202,7 @@ export class Relays {
       address: allocation.activeAddress,
       relayedAddresses: relayedAddresses(allocation),
       rttMs: allocation.rttMs,
+      isSilent: allocation.isSilent,
     }));
   }
 

@@ -113,6 +113,11 @@ export class Allocation {
     return this.#heardAt;
   }
 
+  /** Whether an attempt to reach the relay has ended, and it has not answered since. */
+  get isSilent(): boolean {
+    return this.#heardAt < (this.#patience.failingSince ?? -Infinity);
+  }
+
   /** The relay's address in use, or undefined if none has answered. */
   get activeAddress(): SocketAddress | undefined {
     return this.#active?.remote;

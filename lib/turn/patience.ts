@@ -19,6 +19,11 @@ export class Patience {
   /** After eagerness ended. */
   #failures = 0;
 
+  /** When the first of the failures began that nothing ended yet. */
+  get failingSince(): Instant | undefined {
+    return this.#failingSince;
+  }
+
   /** Counts a mismatch; returns whether to go on regardless. */
   bearsDetour(now: Instant): boolean {
     if (now >= this.#detoursSince + DETOUR_WINDOW) {

@@ -75,6 +75,7 @@ Deno.test(
     };
 
     const staysOutside = async () => {
+      assert.match((await network.fz(["explain", address], {})).stdout, /^The session itself needs it/);
       assert.deepEqual(await bypassed(), [address, excluded].sort());
       const way = async (to: string) => / dev (\S+)/.exec(await host.must(["ip", "route", "get", to]))?.[1];
       assert.notEqual(await way(address), "fz0");

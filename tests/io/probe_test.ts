@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { type IpAddress, IpNetwork } from "../../lib/base/ip.ts";
+import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { ProbeEvent } from "../../lib/control/api.ts";
+import { ON_LINK } from "../../lib/host/route_plan.ts";
 import { explainTarget } from "../../io/service/explain.ts";
 import type { ProbeEngine, ProbeSession, ProbeWorld } from "../../io/service/probe.ts";
 import { ping, waitFor } from "../../io/service/wait.ts";
@@ -205,15 +206,22 @@ Deno.test("explainTarget says in a sentence what happens", () => {
 });
 
 Deno.test("explainTarget says what the machine leads past the tunnel", () => {
-  const world = new World([HOST, INTERNET]);
+  const second = { ...HOST, id: "r-2", name: "Second", address: "10.20.0.10/32" };
+  const world = new World([HOST, second, INTERNET]);
   world.harness.session.setInternetResource(true, performance.now());
   const passing = {
+    own: [IpNetwork.from("192.168.77.1/32"), IpNetwork.from("127.0.0.0/8")],
+    bypass: [IpAddress.from("198.51.100.1"), IpAddress.from("10.20.0.9")],
     excluded: [
       IpNetwork.from("10.20.0.0/29"),
       IpNetwork.from("203.0.113.0/24"),
       IpNetwork.from("100.64.0.0/10"),
     ],
-    local: [IpNetwork.from("10.20.0.0/16"), IpNetwork.from("192.168.77.0/24")],
+    local: [
+      ...ON_LINK,
+      IpNetwork.from("10.20.0.0/16"),
+      IpNetwork.from("192.168.77.0/24"),
+    ],
   };
   const explain = (target: string) => {
     const { because, verdict, matches } = explainTarget(world.engine, { target }, passing);
@@ -227,8 +235,25 @@ Deno.test("explainTarget says what the machine leads past the tunnel", () => {
   // Our resolvers are in the tunnel whatever is excluded.
   assert.match(explain("100.100.111.1"), /^dns /);
   assert.match(explain("100.70.0.1"), /^not-tunnelled {2}Network 100\.64\.0\.0\/10 is excluded/);
-  // A resource of its own beats the local network.
-  assert.match(explain("10.20.0.9"), /^resource Host Resource "Host" leads there/);
+  // A resource of its own beats the local network, but not what the session itself needs.
+  assert.match(explain("10.20.0.10"), /^resource Second Resource "Second" leads there/);
+  for (const address of ["10.20.0.9", "198.51.100.1"]) {
+    assert.match(explain(address), /^not-tunnelled {2}The session itself needs it/);
+  }
+  for (const address of ["192.168.77.1", "127.0.0.1"]) {
+    assert.match(explain(address), /^not-tunnelled {2}It is an address of this machine itself/);
+  }
+  for (
+    const [address, network] of [
+      ["169.254.1.1", "169\\.254\\.0\\.0/16"],
+      ["224.0.0.251", "224\\.0\\.0\\.0/4"],
+      ["255.255.255.255", "255\\.255\\.255\\.255/32"],
+      ["ff02::fb", "ff00::/8"],
+    ] as const
+  ) {
+    const expected = new RegExp(`^not-tunnelled {2}No router passes on what is sent to ${network}`);
+    assert.match(explain(address), expected);
+  }
   assert.match(explain("8.8.8.8"), /^resource Internet Resource Resource "Internet Resource" leads there/);
 });
 

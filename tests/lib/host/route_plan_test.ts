@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { IpAddress, IpNetwork } from "../../../lib/base/ip.ts";
-import { NO_WISHES, planRoutes, type RouteWishes } from "../../../lib/host/route_plan.ts";
+import { excludedBy, NO_WISHES, planRoutes, type RouteWishes } from "../../../lib/host/route_plan.ts";
 import { routeKey, routeSteps, ruleKey } from "../../../lib/host/route_steps.ts";
 import { after, deviceOf, type Packet } from "./kernel_model.ts";
 
@@ -199,4 +199,17 @@ Deno.test("routeSteps: lead nothing that is marked, excluded or bypassed into th
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("excludedBy: our resolvers stay in the tunnel under what covers them all, not what names one of them", () => {
+  const excludes = (networks: readonly string[], address: string) => {
+    const network = excludedBy(networks.map((text) => IpNetwork.from(text)), IpAddress.from(address));
+    return network && String(network);
+  };
+  assert.equal(excludes(["10.0.0.0/8"], "10.1.2.3"), "10.0.0.0/8");
+  assert.equal(excludes(["10.0.0.0/8"], "11.1.2.3"), undefined);
+  assert.equal(excludes(["100.64.0.0/10"], "100.70.0.1"), "100.64.0.0/10");
+  assert.equal(excludes(["100.64.0.0/10"], "100.100.111.1"), undefined);
+  assert.equal(excludes(["0.0.0.0/0"], "100.96.0.1"), undefined);
+  assert.equal(excludes(["100.100.111.1/32"], "100.100.111.1"), "100.100.111.1/32");
 });

@@ -83,9 +83,11 @@ Deno.test("Allocation repeats BINDING at 0, 1, 2.5 and 4.75 s with one transacti
   assert.equal(new Set(world.wire.map(({ payload }) => payload.subarray(8, 20).toHex())).size, 1);
   assert.equal(host.allocation.state, "waiting");
   assert.deepEqual(host.events, [{ type: "failed", reason: "unreachable", suspended: false }]);
+  assert.equal(host.allocation.isSilent, true);
   world.isLost = () => false;
   world.run(1 + 10 * LATENCY);
   assert.equal(host.allocation.state, "allocated");
+  assert.equal(host.allocation.isSilent, false);
 });
 
 Deno.test("Allocation probes a silent relay every few seconds for minutes, then seldom, but soon again when it is wanted", () => {
