@@ -17,7 +17,7 @@ export function dnsFacts(dns: DnsDocument): readonly (readonly [label: string, v
   }
   for (const { address, upstream } of dns.sentinels) facts.push(["Server", `${address}, asks ${upstream}`]);
   if (dns.sentinels.length === 0) facts.push(["Server", "none: there is nobody to ask for other names"]);
-  if (dns.systemResolvers.length > 0) facts.push(["This machine's own", dns.systemResolvers.join(", ")]);
+  if (dns.systemResolvers.length > 0) facts.push(["This machine's own", ownResolvers(dns.systemResolvers)]);
   if (dns.searchDomain !== undefined) facts.push(["Search domain", dns.searchDomain]);
   for (const { pattern, resource } of dns.intercepted) {
     facts.push(["Answered here", pattern === resource ? pattern : `${pattern} (${resource})`]);
@@ -38,9 +38,17 @@ export function dnsOutlookFacts(
     ["Names would come by", CONTROLS[control]],
     ...whyFacts({ reason, evidence: [...evidence] }),
     ...(failure === undefined ? [] : [["Problem", failure] as const]),
-    ["This machine's own", addresses.length === 0 ? "no resolver" : addresses.join(", ")],
+    ["This machine's own", addresses.length === 0 ? "no resolver" : ownResolvers(addresses)],
   ];
 }
+
+/** Programs here ask no more than the first three (MAXNS of resolv.conf(5)). */
+function ownResolvers(addresses: readonly string[]): string {
+  const more = addresses.length - MAXNS;
+  return `${addresses.slice(0, MAXNS).join(", ")}${more > 0 ? `, and ${more} more` : ""}`;
+}
+
+const MAXNS = 3;
 
 function whyFacts({ reason, evidence = [] }: Pick<DnsDocument, "reason" | "evidence">): [string, string][] {
   return [

@@ -20,6 +20,10 @@ export const routingTopic: Topic = {
       ],
       ["--lan deny", "they go into the tunnel, too, while the Internet resource is on"],
       [
+        "on the link",
+        "multicast, broadcast and link-local addresses stay on the local network while --lan is allow; IPv6 multicast always",
+      ],
+      [
         "servers",
         "TCP servers of this machine answer the way they were asked while --lan is allow: SSH from outside lives on",
       ],

@@ -56,3 +56,18 @@ Deno.test("dnsFacts: tells of repairs and of what is wrong", () => {
     "no resolver",
   );
 });
+
+Deno.test("dnsFacts, dnsOutlookFacts: name three resolvers of the machine, and say how many more there are", () => {
+  const addresses = [1, 2, 3, 4, 5].map((number) => `192.0.2.${number}`);
+  const rest = { sentinels: [], intercepted: [], answered: {}, cacheEntries: 0 };
+  const own = (count: number) => {
+    const systemResolvers = addresses.slice(0, count);
+    return [
+      dnsFacts({ control: "disabled", systemResolvers, ...rest }),
+      dnsOutlookFacts({ ...OUTLOOK, addresses: systemResolvers }),
+    ].map((facts) => new Map(facts).get("This machine's own"));
+  };
+  const three = "192.0.2.1, 192.0.2.2, 192.0.2.3";
+  assert.deepEqual(own(3), [three, three]);
+  assert.deepEqual(own(5), [`${three}, and 2 more`, `${three}, and 2 more`]);
+});
