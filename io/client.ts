@@ -77,6 +77,8 @@ export interface Client extends RunningRole {
   underlay(): ClientUnderlay;
   /** Undoes what was changed on the machine, says goodbye to all gateways, and ends. */
   stop(): Promise<void>;
+  /** After the end: why this machine's DNS is not as it was. */
+  readonly leftBehind: Fault | undefined;
 }
 
 const MAINTENANCE_INTERVAL_MS = 5000;
@@ -253,6 +255,10 @@ class RunningClient implements Client {
 
   get trouble(): ChannelTrouble | undefined {
     return this.#portal.trouble;
+  }
+
+  get leftBehind(): Fault | undefined {
+    return this.#host.leftBehind;
   }
 
   facts(): ClientFacts {

@@ -68,6 +68,7 @@ export class ClientHost {
   #routing: Routing;
   #work: Promise<void> = Promise.resolve();
   #isUndone = false;
+  #leftBehind: Fault | undefined;
 
   private constructor(options: ClientHostOptions, { tun, network, dns, journal }: HostParts) {
     this.tun = tun;
@@ -239,6 +240,11 @@ export class ClientHost {
     this.#upkeep.watch(onChange, onEvent);
   }
 
+  /** After `undo`: why the machine goes on asking resolvers that are gone; undefined where it does not. */
+  get leftBehind(): Fault | undefined {
+    return this.#leftBehind;
+  }
+
   /**
    * Takes back everything but the device: DNS, then, after `lastAnswers`, rules and routes. Where DNS can be given back by
    * halves, `lastAnswers` is waited for between them, too. Never throws, and takes a few seconds at the most; what is not undone by then stays in the journal.
@@ -257,7 +263,9 @@ export class ClientHost {
     const left = [
       ...await this.#undoStep("what was being changed", before),
       ...await this.#undoStep("DNS for new questions", this.#release(whatWasAsked)),
-      ...await this.#undoStep("DNS", this.#dns.undo()),
+      ...await this.#undoStep("DNS", this.#dns.undo(), (cause) => {
+        if (needsJournal(this.dnsControl)) this.#leftBehind = deadDnsFault(cause);
+      }),
       ...await this.#undoStep("the last questions", whatWasAsked()),
       ...await this.#undoStep("rules and routes", this.#network.undo()),
     ];
@@ -273,13 +281,19 @@ export class ClientHost {
     if (await this.#dns.release?.() === true) await whatWasAsked();
   }
 
-  /** Returns `what` if it was not done in time, or failed. */
-  async #undoStep(what: string, work: Promise<unknown>): Promise<string[]> {
+  /** Returns `what` if it was not done in time, or failed; `onFailure` hears why. */
+  async #undoStep(
+    what: string,
+    work: Promise<unknown>,
+    onFailure: (error: unknown) => void = () => {},
+  ): Promise<string[]> {
     try {
       if (await within(UNDO_LIMIT_MS, work)) return [];
       this.#log.warn("cannot undo in time", { what });
+      onFailure(undefined);
     } catch (error) {
       this.#log.error("cannot undo", { what, error });
+      onFailure(error);
     }
     return [what];
   }
@@ -311,6 +325,14 @@ function dnsText({ dns }: InterfaceConfig): string {
 /** Whether what is changed is found nowhere but in the journal, and breaks the machine's DNS until it is undone. */
 function needsJournal(control: DnsControl): boolean {
   return control === "etc-resolv-conf" || control === "resolvconf";
+}
+
+/** `cause`: what failed; undefined if time ran out. */
+function deadDnsFault(cause: unknown): Fault {
+  const reason = cause instanceof Error ? cause.message : "it takes too long";
+  const message = `The session has ended, but this machine's DNS is not as it was: ${reason}`;
+  const first = cause instanceof Fault && cause.next !== undefined ? `${cause.next} Then run` : "Run";
+  return new Fault("dns", message, { cause, next: `${first} \`fz cleanup\`.` });
 }
 
 /** Throws the platform's Fault, and who has the device if that is known. */

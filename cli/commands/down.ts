@@ -23,7 +23,7 @@ export const downCommand = defineCommand({
   brief: message`Disconnect, and keep the credential.`,
   description:
     message`Ends the session and waits until everything that it changed on this machine is undone. What a \
-session that was killed left behind is undone, too.`,
+session that was killed left behind is undone, too. Exits with 8 where this machine's DNS could not be put back.`,
   options: () =>
     object({
       timeout: withDefault(
@@ -105,7 +105,11 @@ async function stop(control: Control, context: CliContext, deadline: number): Pr
     if (isFault(error, "not-running")) return;
     throw error;
   }
-  if (await context.host.untilGone(pid, Math.max(deadline - performance.now(), 0))) return;
+  if (await context.host.untilGone(pid, Math.max(deadline - performance.now(), 0))) {
+    const why = await context.host.whyEnded(pid);
+    if (why !== undefined) throw why;
+    return;
+  }
   throw new Fault("timeout", `Cannot disconnect: the session (pid ${pid}) does not end`, {
     next: `Run "kill -9 ${pid}", then \`fz cleanup\`.`,
   });

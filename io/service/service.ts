@@ -115,6 +115,11 @@ export class Service implements RunningRole {
     return this.#engine;
   }
 
+  /** After the end: why this machine's DNS is not as it was. */
+  get leftBehind(): Fault | undefined {
+    return this.#engine?.leftBehind;
+  }
+
   /** Where the session stands. */
   get state(): SessionState {
     if (this.#life.isEnding) return "stopping";

@@ -96,17 +96,26 @@ async function serve(
     await close();
     await place?.leave();
   };
-  const done = service.done.then(leave, async (error) => {
+  const fail = async (error: unknown) => {
     notices.failed(error);
     if (place !== undefined) await writeExitFile(place.paths, error);
     await leave();
     throw error;
-  });
+  };
+  let isSignalled = false;
+  const done = service.done.then(async () => {
+    const { leftBehind } = service;
+    if (leftBehind !== undefined && isSignalled) await fail(leftBehind);
+    // Whoever ended it by the control API reads it; a supervisor that saw a failure would start it again.
+    if (leftBehind !== undefined && place !== undefined) await writeExitFile(place.paths, leftBehind);
+    await leave();
+  }, fail);
   done.catch(() => {});
   return {
     ready: service.ready,
     done,
     stop: async () => {
+      isSignalled = true;
       await service.stop();
       await done.catch(() => {});
     },

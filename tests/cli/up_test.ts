@@ -320,6 +320,19 @@ Deno.test("fz down: stops the session and waits until it is gone", async () => {
   assert.ok(gone[0]![1] > 0 && gone[0]![1] <= 10_000);
 });
 
+Deno.test("fz down: fails with 8 where the machine's DNS is not as it was", async () => {
+  const why = new Fault("dns", "The session has ended, but", { next: "Run `fz cleanup`." });
+  const asked: number[] = [];
+  const whyEnded = (pid: number) => {
+    asked.push(pid);
+    return Promise.resolve(why);
+  };
+  const context = withSession(session([]).control, { host: { whyEnded } });
+  assert.equal(await run(["down"], context), 8);
+  assert.deepEqual(asked, [4711]);
+  assert.match(context.written.stderr, /The session has ended, but.*Run `fz cleanup`/s);
+});
+
 Deno.test("fz down: says that nothing was connected, and what a killed session had left", async () => {
   const nothing = fakeContext();
   assert.equal(await run(["down"], nothing), 0);

@@ -45,6 +45,7 @@ Deno.test("ClientHost.undo: a service that does not answer holds nothing up; wha
   assert.deepEqual(story, ["dns.undo", "network.undo", "journal.close"]);
   assert.deepEqual(journal.entries().map(({ change }) => change), [FILE]);
   assert.match(errors.join(), /fz cleanup/);
+  assert.match(host.leftBehind?.message ?? "", /it takes too long/);
 });
 
 Deno.test("ClientHost.maintain: DNS is repaired also where rules for the rest cannot be had", async () => {
@@ -58,10 +59,14 @@ Deno.test("ClientHost.maintain: DNS is repaired also where rules for the rest ca
 });
 
 Deno.test("ClientHost.undo: a failure of one step does not keep the next from being done", async () => {
-  const { story, host, errors } = await open({ dnsUndo: () => Promise.reject(new Fault("dns", "no")) });
+  const failure = new Fault("dns", "Cannot restore it", { next: "Make it writable." });
+  const { story, host, errors } = await open({ dnsUndo: () => Promise.reject(failure) });
   await host.undo();
   assert.deepEqual(story.slice(-3), ["dns.undo", "network.undo", "journal.close"]);
   assert.match(errors.join(), /fz cleanup/);
+  assert.equal(host.leftBehind?.code, "dns");
+  assert.match(host.leftBehind.message, /has ended, but .*: Cannot restore it$/);
+  assert.equal(host.leftBehind.next, "Make it writable. Then run `fz cleanup`.");
 });
 
 Deno.test("ClientHost.undo: does not wait for a change that hangs", async () => {
