@@ -5,9 +5,12 @@ import type { Platform } from "../ffi/platform.ts";
 import { silentLog } from "../lib/base/log.ts";
 import { DEFAULT_TUN_NAME } from "../lib/control/config.ts";
 import type { DnsFacts, DoctorQuestion } from "../lib/control/doctor.ts";
+import { pathsOf } from "../lib/control/paths.ts";
 import { isSentinelAddress } from "../lib/dns/sentinels.ts";
 import { type DnsChoice, forcedDnsChoice } from "../lib/host/dns_choice.ts";
 import type { DnsControl } from "../lib/host/dns_control.ts";
+import { peekJournal } from "./journal.ts";
+import { pathContext } from "./path_context.ts";
 import { resolverAddresses, resolverNames } from "./resolvers.ts";
 
 /** Returns the way of DNS that a session takes: `control` where that was asked for, else what fits. */
@@ -28,7 +31,8 @@ export async function dnsOutlook(
   try {
     const parts = { device: tunName ?? DEFAULT_TUN_NAME, isSentinel: isSentinelAddress, log: silentLog };
     const dns = platform.createSystemDns({ ...parts, control: choice.control });
-    const failure = await dns.check().then(() => undefined, (error: Error) => error.message);
+    const failure = await lostOriginal() ??
+      await dns.check().then(() => undefined, (error: Error) => error.message);
     const addresses = resolverNames(resolverAddresses(await dns.upstreams().catch(() => [])));
     return { ...choice, failure, resolvers: addresses.length, addresses };
   } catch (error) {
@@ -36,3 +40,21 @@ export async function dnsOutlook(
     return { ...choice, failure, resolvers: 0, addresses: [] };
   }
 }
+
+/** Returns what is wrong with a resolv.conf of a killed session if nothing tells what was there before. Only looks. */
+async function lostOriginal(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return undefined;
+  const { hadNoOriginal, hasMarker } = await import("../ffi/linux/resolv_conf.ts");
+  const text = await Deno.readTextFile(RESOLV_CONF).catch(() => "");
+  if (!hasMarker(text) || hadNoOriginal(text)) return undefined;
+  const isKept = await Deno.lstat(BACKUP).then(() => true, () => false);
+  const isNoted = peekJournal(pathsOf(pathContext())).some(({ change }) =>
+    change.id === `file:${RESOLV_CONF}`
+  );
+  if (isKept || isNoted) return undefined;
+  return `${RESOLV_CONF} is a session's that is gone, and so is the backup ${BACKUP}: write it anew, with the ` +
+    "resolvers of your network";
+}
+
+const RESOLV_CONF = "/etc/resolv.conf";
+const BACKUP = `${RESOLV_CONF}.before-fz`;

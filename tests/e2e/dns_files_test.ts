@@ -117,6 +117,44 @@ Deno.test(
       await host.must(["umount", "/etc/resolv.conf"]);
     });
 
+    await check(
+      "one that cannot be put back: 8, for whoever ends the session, until fz cleanup can",
+      async () => {
+        for (const way of ["signal", "down"] as const) {
+          await unchanged(host, async () => {
+            const client = await network.startClient();
+            const freeze = "mount --bind $0 $0 && mount -o remount,ro,bind $0";
+            await host.must(["sh", "-ec", freeze, "/etc/resolv.conf"]);
+            if (way === "signal") client.process.kill("SIGTERM");
+            const asked = way === "signal" ? await client.process.outcome : await fz(network, "down");
+            assert.equal(asked.code, 8, asked.stderr);
+            assert.match(asked.stderr, /The session has ended, but this machine's DNS is not as it was/);
+            assert.match(asked.stderr, /Then run `fz cleanup`/);
+            // A supervisor would start it again after a failure.
+            if (way === "down") assert.equal((await client.process.outcome).code, 0);
+            assert.match((await fz(network, "status")).stderr, /this machine's DNS is not as it was/);
+            assert.equal((await fz(network, "cleanup")).code, 8);
+            await host.must(["umount", "/etc/resolv.conf"]);
+            assert.equal((await fz(network, "cleanup")).code, 0);
+          });
+        }
+      },
+    );
+
+    await check(
+      "one of ours that nobody kept the original of: fz dns status says what fz run says",
+      async () => {
+        const ours = "# Written by fz: all names are asked through the tunnel.\nnameserver 100.100.111.1\n";
+        await host.writeFile("/etc/resolv.conf", ours);
+        const outlook = await fz(network, "dns", "status");
+        assert.match(outlook.stdout, /^Problem +.*backup \/etc\/resolv\.conf\.before-fz.*write it anew/m);
+        const refused = await network.fz(["run"], network.clientEnv());
+        assert.equal(refused.code, 8, refused.stderr);
+        await host.writeFile("/etc/resolv.conf", text);
+        assert.doesNotMatch((await fz(network, "dns", "status")).stdout, /^Problem/m);
+      },
+    );
+
     await check("ways of other systems, and of services that are not here, are refused at once", async () => {
       for (const [control, code] of [["scutil", 2], ["nrpt", 2], ["resolvconf", 8]] as const) {
         const outcome = await network.fz(["run", "--dns-control", control], network.clientEnv());
