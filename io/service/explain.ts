@@ -49,14 +49,20 @@ export function explainTarget(
     : undefined;
   const asked = askedOf(request, target);
   const facts: Facts = { text: request.target, status, host, explanation, named, asked };
-  const found = explanation?.resources ?? (named === undefined ? [] : [named]);
+  const internet = internetForName(facts);
+  const found = internet === undefined
+    ? explanation?.resources ?? (named === undefined ? [] : [named])
+    : [internet];
   const past = passesBy(host, found, passing);
   const resources = past === undefined ? found : [];
   const judged = resources.map((resource) => ({ resource, permitted: permits(resource, asked) }));
   const carrier = judged.find(({ permitted }) => permitted !== false)?.resource;
   const gateway = past === undefined ? gatewayOf(facts, carrier) : undefined;
   const domain = explanation?.domain;
-  const { because, problem } = past ?? reasonOf(facts, resources, carrier, gateway);
+  const { because, problem } = past ??
+    (internet === undefined
+      ? reasonOf(facts, resources, carrier, gateway)
+      : byInternet(internet, gateway, facts));
   return {
     schema: 1,
     target: request.target,
@@ -71,7 +77,11 @@ export function explainTarget(
         ...(mapping === undefined ? {} : { mapping }),
       };
     }),
-    verdict: past === undefined ? explanation?.verdict ?? "resource" : "not-tunnelled",
+    verdict: past !== undefined
+      ? "not-tunnelled"
+      : internet === undefined
+      ? explanation?.verdict ?? "resource"
+      : "resource",
     ...(gateway === undefined ? {} : { gateway: gatewayDocument(gateway, status) }),
     because,
     ...(problem === undefined ? {} : { problem }),
@@ -200,12 +210,37 @@ function refused({ text }: Facts, pool: ResourceStatus | undefined): Reason {
   return because(obstacles.unknownResource(text, undefined));
 }
 
-function notTunnelled({ text, status, explanation }: Facts): Reason {
-  const [off] = explanation?.disabled ?? [];
-  if (off !== undefined) return because(obstacles.disabled(text, off));
+/** Names are no concern of the Internet resource, but their addresses are. Undefined where it does not count. */
+function internetForName({ status, host, explanation }: Facts): ResourceStatus | undefined {
+  if (host?.type !== "name" || explanation?.verdict !== "not-tunnelled" || !status.internet.isActive) {
+    return undefined;
+  }
+  return explanation.disabled.length > 0
+    ? undefined
+    : status.resources.find(({ type }) => type === "internet");
+}
+
+function byInternet(
+  internet: ResourceStatus,
+  gateway: GatewayStatus | undefined,
+  facts: Facts,
+): Reason {
+  const reason = accessTo(internet, gateway, facts);
+  if (reason.problem !== undefined) return reason;
+  return {
+    because: `${reason.because} Addresses that are local or excluded go past the tunnel.${hint(facts)}`,
+  };
+}
+
+function hint({ text, status }: Facts): string {
   const similar = nearestResource(text, status.resources);
-  const hint = similar === undefined ? "" : ` Did you mean "${similar}"?`;
-  return { because: `No resource leads there: it goes past the tunnel, as without fz.${hint}` };
+  return similar === undefined ? "" : ` Did you mean "${similar}"?`;
+}
+
+function notTunnelled(facts: Facts): Reason {
+  const [off] = facts.explanation?.disabled ?? [];
+  if (off !== undefined) return because(obstacles.disabled(facts.text, off));
+  return { because: `No resource leads there: it goes past the tunnel, as without fz.${hint(facts)}` };
 }
 
 function accessTo(resource: ResourceStatus, gateway: GatewayStatus | undefined, facts: Facts): Reason {

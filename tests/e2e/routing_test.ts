@@ -80,6 +80,8 @@ Deno.test(
       assert.match(await explain("fd79::1"), /^Network fd79::\/64 is this machine's own/);
       assert.match(await explain("224.0.0.251"), /^No router passes on what is sent to 224\.0\.0\.0\/4/);
       assert.match(await explain(public4!), /^Resource "Internet" leads there/);
+      assert.match(await explain("www.public.test"), /^Resource "Internet" leads there/);
+      assert.match(await explain("127.0.0.1"), /^It is an address of this machine itself/);
     });
 
     await check("what no router passes on stays on the link: link-local, multicast, broadcast", async () => {

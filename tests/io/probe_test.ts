@@ -232,6 +232,11 @@ Deno.test("explainTarget says what the machine leads past the tunnel", () => {
     explain("192.168.77.10"),
     /^not-tunnelled {2}Network 192\.168\.77\.0\/24 is this machine's own/,
   );
+  assert.match(
+    explain("www.example.org"),
+    /^resource Internet Resource Resource "Internet Resource" leads there, .*local or excluded go past/,
+  );
+  assert.match(explain("Hots"), /leads there, .* Did you mean "Host"\?$/);
   // Our resolvers are in the tunnel whatever is excluded.
   assert.match(explain("100.100.111.1"), /^dns /);
   assert.match(explain("100.70.0.1"), /^not-tunnelled {2}Network 100\.64\.0\.0\/10 is excluded/);
