@@ -18,7 +18,7 @@ export const pathsTopic: Topic = {
       [
         "relayed",
         "Over a relay (TURN), where no direct path was found: both NATs give each destination another port, " +
-        "or a firewall drops UDP. The relay passes on what it cannot read. It costs a detour, so rtt is higher.",
+        "or a firewall lets UDP through to relays alone. The relay passes on what it cannot read. It costs a detour, so rtt is higher.",
       ],
     ],
     "Both are tried at once and the better one is taken; a session that began over a relay moves to the direct path when " +
