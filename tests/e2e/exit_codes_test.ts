@@ -145,7 +145,11 @@ Deno.test("fz: says what is wrong with the command line, the machine and its fil
     });
     await t.step("12: no session, and none was started by what failed above", async () => {
       for (const args of [["status"], ["wait", "x"], ["resource", "list"], ["status", "--check", "live"]]) {
-        await fails(12, args, { says: /No session runs/, next: /fz up/, json: true });
+        await fails(12, args, {
+          says: /No session runs; the last one failed: Cannot write \/etc\/resolv\.conf/,
+          next: /--dns-control disabled/,
+          json: true,
+        });
       }
     });
     assert.equal(await tracesOn(host), before);
