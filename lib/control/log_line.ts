@@ -71,7 +71,9 @@ function plainText(value: unknown): string {
   if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(4)));
   if (typeof value !== "object" || value === null) return String(value);
   if (value instanceof Uint8Array) return value.toHex();
-  if (value.toString !== Object.prototype.toString && !Array.isArray(value)) return String(value);
+  // What came as JSON may have a member of that name.
+  const hasText = typeof value.toString === "function" && value.toString !== Object.prototype.toString;
+  if (hasText && !Array.isArray(value)) return value.toString();
   return JSON.stringify(value) ?? "";
 }
 

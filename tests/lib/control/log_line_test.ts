@@ -27,9 +27,12 @@ Deno.test("parseLogLine: is undefined for lines that were cut, and never throws"
 });
 
 Deno.test("formatLogLine: is one line without control characters, whatever the record holds", () => {
-  fc.assert(fc.property(fc.string(), fc.jsonValue(), (message, value) => {
-    const fields = plainFields({ value });
-    const line = formatLogLine({ time: TIME, level: "warn", category: "x", message, fields });
-    assert.doesNotMatch(line, /\p{Cc}/u);
-  }));
+  fc.assert(
+    fc.property(fc.string(), fc.jsonValue(), (message, value) => {
+      const fields = plainFields({ value });
+      const line = formatLogLine({ time: TIME, level: "warn", category: "x", message, fields });
+      assert.doesNotMatch(line, /\p{Cc}/u);
+    }),
+    { examples: [["", { toString: null }], ["", { valueOf: null, toString: "x" }]] },
+  );
 });
