@@ -17,6 +17,9 @@ const ROOT = new URL("..", import.meta.url).pathname;
 const PURE = ["tests/lib", "tests/sim", "tests/scenarios"];
 const E2E = "tests/e2e";
 
+/** In files of tests that start a systemd. */
+const STARTS_SYSTEMD = /support\/(systemd|resolved_server)\.ts/;
+
 /** How many files of kernel tests run at a time. */
 const PARALLEL = 2;
 
@@ -105,7 +108,7 @@ async function testEachIsolated(files: readonly string[]): Promise<Tally> {
         tallies.push(await testIsolated(path, files.length === 1));
       };
       // The control groups of two first processes would be the same ones.
-      if (!(await Deno.readTextFile(path)).includes("support/systemd.ts")) await once();
+      if (!STARTS_SYSTEMD.test(await Deno.readTextFile(path))) await once();
       else await (systemd = systemd.then(once));
     }
   };

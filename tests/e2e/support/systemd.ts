@@ -66,7 +66,7 @@ export class SystemdHost {
     ]);
     let output: Outcome | undefined;
     process.outcome.then((outcome) => output = outcome);
-    for (let attempt = 0; attempt < 100 && output === undefined; attempt++) {
+    for (let attempt = 0; attempt < 900 && output === undefined; attempt++) {
       const { stdout } = await runTool(["pgrep", "-f", `^/lib/systemd/systemd .*--unit=${TARGET}`]);
       const pid = stdout.trim().split("\n")[0] ?? "";
       if (pid !== "") {
