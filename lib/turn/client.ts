@@ -20,6 +20,7 @@ import {
   writeChannelHeader,
 } from "../wire/turn.ts";
 import type { AllocationEvent, AllocationInput, LossReason } from "./allocation_event.ts";
+import { type AllocationState, refreshAt } from "./allocation_state.ts";
 import { longTermKey, REALM } from "./auth.ts";
 import { Channels } from "./channels.ts";
 import { type Dialect, Exchange, type Outcome } from "./exchange.ts";
@@ -62,8 +63,6 @@ const MAX_BUFFERED_BINDS = 100;
 const MAX_EVENTS = 64;
 /** However much it is wanted. */
 const HURRIED_WAIT = seconds(3);
-/** However short a lifetime the relay grants. */
-const MIN_REFRESH_INTERVAL = seconds(5);
 
 export class Allocation {
   readonly relay: Relay;
@@ -76,7 +75,7 @@ export class Allocation {
   readonly #own = new OwnAddresses();
   readonly #patience = new Patience();
   readonly #counters = new Map<string, number>();
-  #state: State = { type: "probing" };
+  #state: AllocationState = { type: "probing" };
   /** The address of the relay that answered first: requests and data go there. */
   #active: RelayPath | undefined;
   #rttMs: number | undefined;
@@ -99,7 +98,7 @@ export class Allocation {
   }
 
   /** "allocated" is the only state in which data flows; "suspended" and "closed" are final. */
-  get state(): State["type"] {
+  get state(): AllocationState["type"] {
     return this.#state.type;
   }
 
@@ -476,28 +475,9 @@ export class Allocation {
   }
 }
 
-type State =
-  /** BINDING requests are in flight; no address of the relay has answered. */
-  | { readonly type: "probing" }
-  | { readonly type: "allocating" }
-  | {
-    readonly type: "allocated";
-    readonly v4: SocketAddress | undefined;
-    readonly v6: SocketAddress | undefined;
-    readonly grantedAt: Instant;
-    readonly lifetime: number;
-  }
-  | { readonly type: "waiting"; readonly since: Instant; readonly probeAt: Instant }
-  | { readonly type: "suspended" }
-  | { readonly type: "closed" };
-
 const HANDLED: AllocationInput = { type: "handled" };
 
 /** An exponentially weighted moving average. */
 function smoothed(average: number | undefined, sample: number): number {
   return average === undefined ? sample : average + (sample - average) / 4;
-}
-
-function refreshAt({ grantedAt, lifetime }: { grantedAt: Instant; lifetime: number }): Instant {
-  return grantedAt + Math.max(lifetime / 2, MIN_REFRESH_INTERVAL);
 }
