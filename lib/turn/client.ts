@@ -23,7 +23,7 @@ import type { AllocationEvent, AllocationInput, LossReason } from "./allocation_
 import { type AllocationState, refreshAt } from "./allocation_state.ts";
 import { longTermKey, REALM } from "./auth.ts";
 import { Channels } from "./channels.ts";
-import { type Dialect, Exchange, type Outcome } from "./exchange.ts";
+import { type Dialect, Exchange, type Outcome, smoothed } from "./exchange.ts";
 import { OwnAddresses } from "./own_addresses.ts";
 import { Patience } from "./patience.ts";
 import { PeerQueue } from "./peer_queue.ts";
@@ -476,8 +476,3 @@ export class Allocation {
 }
 
 const HANDLED: AllocationInput = { type: "handled" };
-
-/** An exponentially weighted moving average. */
-function smoothed(average: number | undefined, sample: number): number {
-  return average === undefined ? sample : average + (sample - average) / 4;
-}

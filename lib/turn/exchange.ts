@@ -192,3 +192,8 @@ export class Exchange {
 function ignored(reason: string): Outcome {
   return { type: "ignored", reason };
 }
+
+/** Returns the exponentially weighted moving average of round-trip times with one more sample, in milliseconds. */
+export function smoothed(average: number | undefined, sample: number): number {
+  return average === undefined ? sample : average + (sample - average) / 4;
+}
