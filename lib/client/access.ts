@@ -22,6 +22,7 @@ import type { ClientEvent, GatewayLossReason } from "./event.ts";
 import type { ClientNode } from "./node_port.ts";
 import { type GatewayIdentity, type GatewayPeer, Peers } from "./peers.ts";
 import { EVERYWHERE, type Resources } from "./resources.ts";
+import { Revivals } from "./revivals.ts";
 import type { RoutedResource } from "./router.ts";
 import { Sites } from "./sites.ts";
 
@@ -55,6 +56,7 @@ export class Access {
   readonly sites = new Sites();
   readonly authorizations = new Authorizations<Question>();
   readonly nat: DnsResourceNat;
+  readonly #revivals = new Revivals();
   readonly #context: AccessContext;
 
   constructor(context: AccessContext) {
@@ -167,6 +169,7 @@ export class Access {
     const isConnected = node.isConnected(gatewayId);
     if (peer.isConnected && !isConnected) this.#handleDisconnected(peer);
     peer.isConnected = isConnected;
+    if (isConnected) this.#revivals.forget(resourceId);
     const networks = resource.type === "cidr"
       ? [resource.network]
       : resource.type === "internet"
@@ -201,6 +204,7 @@ export class Access {
   /** Resources are gone or no longer what was authorized. */
   revoke(resourceIds: readonly string[], now: Instant): void {
     for (const resourceId of resourceIds) {
+      this.#revivals.forget(resourceId);
       this.#failAll(this.authorizations.handleRemoved(resourceId), now);
       this.#unassign(resourceId, now);
     }
@@ -211,6 +215,7 @@ export class Access {
     const peer = this.peers.get(gatewayId);
     if (peer === undefined) return;
     peer.isConnected = true;
+    for (const resourceId of peer.resourceIds) this.#revivals.forget(resourceId);
     this.sites.handleConnected(peer.siteId, gatewayId);
     this.#context.emit({ type: "gateway-connected", gatewayId, path });
     // Names first: packets for them are held until the gateway has mapped them.
@@ -263,9 +268,11 @@ export class Access {
     this.sites.handleGone(peer.siteId, gatewayId);
     if (reason === "goodbye") this.peers.markLeft(gatewayId, now);
     emit({ type: "gateway-lost", gatewayId, reason, detail });
-    if (reason !== "reset" && !(reason === "failed" && peer.isConnected)) return;
-    // Who only listens, as one who downloads does, has no packet that would ask. Once: what never connected waits.
-    for (const resourceId of [...peer.resourceIds].slice(0, MAX_WANTED_AGAIN)) this.want(resourceId, now);
+    if (reason !== "reset" && reason !== "failed") return;
+    const wasInUse = reason === "reset" || peer.isConnected;
+    for (const resourceId of [...peer.resourceIds].slice(0, MAX_WANTED_AGAIN)) {
+      if (this.#revivals.handleLost(resourceId, wasInUse)) this.want(resourceId, now);
+    }
   }
 
   /** Forgets all gateways. */

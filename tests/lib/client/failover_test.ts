@@ -39,3 +39,32 @@ Deno.test("ClientSession avoids a gateway that failed while relays answered", ()
   const [request] = harness.takePortal();
   assert.deepEqual(request?.payload, { resource_id: OFFICE.id, connected_gateway_ids: [] });
 });
+
+Deno.test("ClientSession asks anew for who only listens when a connection failed, three times in a row", () => {
+  const harness = Harness.started([OFFICE]);
+  harness.send(syn("10.20.0.1"));
+  harness.takeRequests();
+  harness.grant(OFFICE.id, "g1");
+  harness.connect("g1");
+  harness.fail("g1");
+  assert.equal(harness.session.status(harness.now).resources[0]?.state, "unknown");
+  for (const gateway of ["g2", "g3", "g4"]) {
+    assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+    harness.grant(OFFICE.id, gateway);
+    harness.fail(gateway);
+  }
+  assert.deepEqual(harness.takeRequests(), []);
+  harness.send(syn("10.20.1.1"));
+  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+});
+
+Deno.test("ClientSession waits for the next packet when a connection failed that never was one", () => {
+  const harness = Harness.started([OFFICE]);
+  harness.send(syn("10.20.0.1"));
+  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+  harness.grant(OFFICE.id, "g1");
+  harness.fail("g1");
+  assert.deepEqual(harness.takeRequests(), []);
+  harness.send(syn("10.20.1.1"));
+  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
+});

@@ -173,19 +173,6 @@ Deno.test("ClientSession asks anew at once when a gateway says goodbye, and no l
   assert.deepEqual(harness.takeSent(), ["g2 tcp 10.20.1.1:443"]);
 });
 
-Deno.test("ClientSession asks anew at once when a connection failed, with the next packet if it never was one", () => {
-  const harness = Harness.started([OFFICE]);
-  connected(harness, OFFICE.id, "10.20.0.1");
-  harness.fail("g1");
-  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
-  assert.equal(harness.session.status(harness.now).resources[0]?.state, "unknown");
-  harness.grant(OFFICE.id, "g2");
-  harness.fail("g2");
-  assert.deepEqual(harness.takeRequests(), []);
-  harness.send(syn("10.20.1.1"));
-  assert.deepEqual(harness.takeRequests(), [OFFICE.id]);
-});
-
 Deno.test("ClientSession says goodbye to a gateway when its last resource goes", () => {
   const lab = { ...OFFICE, id: "r-lab", address: "10.30.0.0/16" };
   const harness = Harness.started([OFFICE, lab]);
