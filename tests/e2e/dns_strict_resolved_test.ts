@@ -7,20 +7,22 @@ import { eventually, onNetwork } from "./support/on_network.ts";
 /** In a zone that is signed, unlike ".test". */
 const NAME = "db.example.com";
 const RESOURCE = { name: "db", type: "dns", address: NAME, site: "site" } as const;
+const ONE_LABEL = { name: "git", type: "dns", address: "gitlab", site: "site" } as const;
 
 Deno.test(
   "ResolvedDns: names of resources resolve where DNSSEC and DNS over TLS are demanded of all links",
-  onNetwork({ underlay: "ipv4", resources: [RESOURCE] }, async (network, check) => {
+  onNetwork({ underlay: "ipv4", resources: [RESOURCE, ONE_LABEL] }, async (network, check) => {
     const { client } = network;
     await installResolved(client);
     await client.must(["sh", "-c", OWN_FOLDER]);
-    await client.writeFile("/etc/systemd/resolved.conf", "[Resolve]\nDNSSEC=yes\nDNSOverTLS=yes\n");
+    await client.writeFile("/etc/systemd/resolved.conf", `[Resolve]\n${SETTINGS}`);
     await startBus(client);
     await startResolved(client);
     const [, uplink] = / dev (\S+)/.exec(await client.must(["ip", "-4", "-o", "route", "show", "default"]))!;
     await client.must(["resolvectl", "dns", uplink!, network.uplink("public").v4!]);
     // One that gets no answer waits for two minutes.
-    const query = async () => await client.run(["timeout", "3", "resolvectl", "query", "-4", NAME]);
+    const query = async (name = NAME) =>
+      await client.run(["timeout", "3", "resolvectl", "query", "-4", name]);
     const settings = async () =>
       (await Promise.all(["dnssec", "dnsovertls"].map((verb) => client.must(["resolvectl", verb])))).join("");
     const before = await settings();
@@ -31,7 +33,10 @@ Deno.test(
       await eventually(async () => assert.match((await query()).stdout, /db\.example\.com: 100\./));
       assert.match(await settings(), /\(eth\d+\): yes[^]*\(eth\d+\): yes/);
     });
-    await check("they are not where our link is as strict as the others", async () => {
+    await check("a resource of one label is found where resolved.conf lets it", async () => {
+      assert.match((await query(ONE_LABEL.address)).stdout, /gitlab: 100\./);
+    });
+    await check("unsigned answers are refused where our link is as strict as the others", async () => {
       await client.must(["resolvectl", "dnssec", "fz0", "yes"]);
       await client.must(["resolvectl", "flush-caches"]);
       assert.notEqual((await query()).code, 0);
@@ -47,5 +52,7 @@ Deno.test(
   }),
 );
 
+/** Without the last, resolved sends names of one label to neighbours only. */
+const SETTINGS = "DNSSEC=yes\nDNSOverTLS=yes\nResolveUnicastSingleLabel=yes\n";
 /** The host's folder is a link into the machine's. */
 const OWN_FOLDER = "if [ -L /etc/systemd ]; then rm /etc/systemd; fi; mkdir -p /etc/systemd";
