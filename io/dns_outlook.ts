@@ -41,20 +41,11 @@ export async function dnsOutlook(
   }
 }
 
-/** Returns what is wrong with a resolv.conf of a killed session if nothing tells what was there before. Only looks. */
+/** Returns what is wrong with a resolv.conf of a killed session if nothing tells what was there before. */
 async function lostOriginal(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return undefined;
-  const { hadNoOriginal, hasMarker } = await import("../ffi/linux/resolv_conf.ts");
-  const text = await Deno.readTextFile(RESOLV_CONF).catch(() => "");
-  if (!hasMarker(text) || hadNoOriginal(text)) return undefined;
-  const isKept = await Deno.lstat(BACKUP).then(() => true, () => false);
-  const isNoted = peekJournal(pathsOf(pathContext())).some(({ change }) =>
-    change.id === `file:${RESOLV_CONF}`
+  const linux = await import("../ffi/linux/dns_resolv_conf.ts");
+  return linux.lostOriginal((id) =>
+    peekJournal(pathsOf(pathContext())).some(({ change }) => change.id === id)
   );
-  if (isKept || isNoted) return undefined;
-  return `${RESOLV_CONF} is a session's that is gone, and so is the backup ${BACKUP}: write it anew, with the ` +
-    "resolvers of your network";
 }
-
-const RESOLV_CONF = "/etc/resolv.conf";
-const BACKUP = `${RESOLV_CONF}.before-fz`;

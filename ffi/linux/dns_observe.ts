@@ -6,7 +6,7 @@ import { runTool } from "../command.ts";
 import { BUS, type Bus } from "./dbus/bus.ts";
 import { getProperty, withBus } from "./dbus/properties.ts";
 import { folderOf, isMounted } from "./file_change.ts";
-import { hasMarker } from "./resolv_conf.ts";
+import { backupOf, hasMarker } from "./resolv_conf.ts";
 import { findResolvconf } from "./resolvconf_tool.ts";
 import { MAX_FILE_BYTES, readFileStart, readSmallFile, UnfitFile } from "./small_file.ts";
 import { isWritable } from "./writable.ts";
@@ -37,7 +37,7 @@ export async function chooseDns(): Promise<DnsChoice> {
 
 function observeFile(path: string): DnsObservation["resolvConf"] {
   // Ours, while a session runs or after it was killed, hides what counts.
-  const kept = `${path}.before-fz`;
+  const kept = backupOf(path);
   const shown = hasMarker(readStart(path)) && linkTarget(kept) !== undefined ? kept : path;
   const link = linkTarget(shown);
   const real = quietly(() => Deno.realPathSync(shown));

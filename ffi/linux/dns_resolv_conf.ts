@@ -14,6 +14,7 @@ import {
   capture,
   type FileChange,
   folderOf,
+  idOf,
   isMounted,
   isPlain,
   look,
@@ -23,7 +24,7 @@ import {
   watchFile,
   write,
 } from "./file_change.ts";
-import { hadNoOriginal, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
+import { backupOf, hadNoOriginal, hasMarker, parseResolvConf, renderResolvConf } from "./resolv_conf.ts";
 import { withScopes } from "./scope.ts";
 import { undoFile } from "./undo_file.ts";
 import { assertSmall, UnfitFile } from "./small_file.ts";
@@ -43,7 +44,7 @@ export class ResolvConfDns implements SystemDns {
   constructor({ control, isSentinel, journal, resolvConfPath = RESOLV_CONF, backupPath }: SystemDnsOptions) {
     this.control = control;
     this.#path = resolvConfPath;
-    this.#backup = backupPath ?? `${resolvConfPath}.before-fz`;
+    this.#backup = backupPath ?? backupOf(resolvConfPath);
     this.#isSentinel = isSentinel;
     this.#journal = journal ?? NO_JOURNAL;
   }
@@ -120,7 +121,7 @@ export class ResolvConfDns implements SystemDns {
       const isTouched = change !== undefined && undoFile(change);
       for (const path of [this.#path, this.#backup]) removeDraft(path);
       if (look(this.#backup).exists) Deno.removeSync(this.#backup);
-      this.#journal.forget(`file:${this.#path}`);
+      this.#journal.forget(idOf(this.#path));
       this.#change = undefined;
       return isTouched;
     });
@@ -148,7 +149,7 @@ export class ResolvConfDns implements SystemDns {
   #changeOf(live: string): FileChange | undefined {
     if (this.#change !== undefined) return this.#change;
     const isInPlace = isPlain(this.#path);
-    const base = { id: `file:${this.#path}`, type: "file", path: this.#path, isInPlace } as const;
+    const base = { id: idOf(this.#path), type: "file", path: this.#path, isInPlace } as const;
     if (look(this.#backup).exists) return { ...base, original: capture(this.#backup).original };
     return hadNoOriginal(live) ? { ...base, original: undefined } : undefined;
   }
@@ -204,6 +205,19 @@ export class ResolvConfDns implements SystemDns {
       "with --dns-control disabled.";
     return new Fault("dns", message, { cause, next });
   }
+}
+
+/**
+ * Returns what is wrong if /etc/resolv.conf is of a session that was killed, and nothing tells what was there before:
+ * neither the file, nor its backup, nor the journal, which `isNoted` asks for a change by its id. Only looks.
+ */
+export function lostOriginal(isNoted: (id: string) => boolean): string | undefined {
+  const live = quietly(() => read(RESOLV_CONF)) ?? "";
+  if (!hasMarker(live) || hadNoOriginal(live)) return undefined;
+  const backup = backupOf(RESOLV_CONF);
+  if (look(backup).exists || isNoted(idOf(RESOLV_CONF))) return undefined;
+  return `${RESOLV_CONF} is a session's that is gone, and so is the backup ${backup}: write it anew, with the ` +
+    "resolvers of your network";
 }
 
 /** What cannot be ours, and is not to be read, is nothing to be put back over. */

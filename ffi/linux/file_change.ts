@@ -31,9 +31,14 @@ export function watchFile(path: string, onChange: () => void): { close(): void }
   return { close: () => watcher?.close() };
 }
 
+/** Returns what the change of the file at `path` is called in the journal. */
+export function idOf(path: string): FileChange["id"] {
+  return `file:${path}`;
+}
+
 /** Returns what would be lost by writing over `path`. */
 export function capture(path: string): FileChange {
-  const base = { id: `file:${path}`, type: "file", path } as const;
+  const base = { id: idOf(path), type: "file", path } as const;
   const { exists, isSymlink } = look(path);
   if (!exists) return { ...base, original: undefined, isInPlace: false };
   if (isSymlink) {

@@ -27,6 +27,11 @@ const NO_ORIGINAL = "# There was no such file; it goes when fz stops.";
 /** A line of our file; what is left of it in another file shows that we were interrupted. */
 export const CRASH_HINT = "# After a crash, the next start of fz puts it back.";
 
+/** Returns where the file at `path` is kept while ours is in its place. */
+export function backupOf(path: string): string {
+  return `${path}.before-fz`;
+}
+
 /** Returns whether we wrote `text`. */
 export function hasMarker(text: string): boolean {
   return text.startsWith(MARKER);

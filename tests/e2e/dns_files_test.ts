@@ -155,6 +155,12 @@ Deno.test(
       },
     );
 
+    await check("a pipe: fz dns status says so, and does not wait for somebody who writes", async () => {
+      await host.must(["sh", "-ec", "mkfifo /run/pipe; mount --bind /run/pipe /etc/resolv.conf"]);
+      assert.match((await fz(network, "dns", "status")).stdout, /^Because +.*not a regular file/m);
+      await host.must(["umount", "/etc/resolv.conf"]);
+    });
+
     await check("ways of other systems, and of services that are not here, are refused at once", async () => {
       for (const [control, code] of [["scutil", 2], ["nrpt", 2], ["resolvconf", 8]] as const) {
         const outcome = await network.fz(["run", "--dns-control", control], network.clientEnv());
