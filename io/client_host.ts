@@ -247,7 +247,8 @@ export class ClientHost {
 
   /**
    * Takes back everything but the device: DNS, then, after `lastAnswers`, rules and routes. Where DNS can be given back by
-   * halves, `lastAnswers` is waited for between them, too. Never throws, and takes a few seconds at the most; what is not undone by then stays in the journal.
+   * halves, `lastAnswers` is waited for between them, too. Never throws, and takes a few seconds at the most; what is not
+   * undone by then stays in the journal.
    */
   async undo(lastAnswers: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     if (this.#isUndone) return await this.#work;

@@ -17,6 +17,7 @@ import { excludedBy, ON_LINK } from "../../lib/host/route_plan.ts";
 import { FilterSet } from "../../lib/resource/filter.ts";
 import { gatewayDocument, resourceDocument } from "./documents.ts";
 import type { ProbeEngine } from "./probe.ts";
+import { areAllSilent } from "./underlay_limits.ts";
 
 /** What the machine leads past the tunnel. */
 export interface Passing {
@@ -59,10 +60,10 @@ export function explainTarget(
   const carrier = judged.find(({ permitted }) => permitted !== false)?.resource;
   const gateway = past === undefined ? gatewayOf(facts, carrier) : undefined;
   const domain = explanation?.domain;
-  const { because, problem } = past ??
-    (internet === undefined
-      ? reasonOf(facts, resources, carrier, gateway)
-      : byInternet(internet, gateway, facts));
+  const [verdict, reason] = internet === undefined
+    ? [explanation?.verdict ?? "resource", reasonOf(facts, resources, carrier, gateway)] as const
+    : ["resource", byInternet(internet, gateway, facts)] as const;
+  const { because, problem } = past ?? reason;
   return {
     schema: 1,
     target: request.target,
@@ -77,11 +78,7 @@ export function explainTarget(
         ...(mapping === undefined ? {} : { mapping }),
       };
     }),
-    verdict: past !== undefined
-      ? "not-tunnelled"
-      : internet === undefined
-      ? explanation?.verdict ?? "resource"
-      : "resource",
+    verdict: past === undefined ? verdict : "not-tunnelled",
     ...(gateway === undefined ? {} : { gateway: gatewayDocument(gateway, status) }),
     because,
     ...(problem === undefined ? {} : { problem }),
@@ -272,9 +269,7 @@ function accessTo(resource: ResourceStatus, gateway: GatewayStatus | undefined, 
   }
   if (denial !== undefined) return because(obstacles.denied(text, name, denial));
   if (!status.isPortalJoined) return because(obstacles.portalUnreachable(undefined));
-  if (status.relays.length > 0 && status.relays.every(({ isSilent }) => isSilent)) {
-    return because(obstacles.noRelays(text));
-  }
+  if (areAllSilent(status.relays)) return because(obstacles.noRelays(text));
   if (resource.access === "connecting") {
     return { because: `Resource "${name}" leads there; its gateway is being connected.` };
   }

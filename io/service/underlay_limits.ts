@@ -14,6 +14,11 @@ export function underlayLimits(view: UnderlayView): string[] {
   return [...portLimits(view.underlay), ...udpLimits(view)];
 }
 
+/** Returns whether there are relays, and each was tried in vain. */
+export function areAllSilent(relays: ClientStatus["relays"]): boolean {
+  return relays.length > 0 && relays.every(({ isSilent }) => isSilent);
+}
+
 function portLimits({ sockets, wantedPort }: ClientUnderlay): string[] {
   if (wantedPort === undefined || wantedPort === 0) return [];
   return sockets.filter(({ port }) => port !== wantedPort).map(({ family, port }) =>
@@ -23,9 +28,7 @@ function portLimits({ sockets, wantedPort }: ClientUnderlay): string[] {
 
 /** The portal is reached by TCP: where it answers and no relay does, UDP is what does not get through. */
 function udpLimits({ status: { isPortalJoined, relays }, underlay: { hasPath, sendErrors } }: UnderlayView) {
-  if (!isPortalJoined || !hasPath || relays.length === 0 || !relays.every(({ isSilent }) => isSilent)) {
-    return [];
-  }
+  if (!isPortalJoined || !hasPath || !areAllSilent(relays)) return [];
   const refused = sendErrors.EPERM ?? 0;
   // What a rule of netfilter drops on its way out is not permitted (nft(8)).
   const seen = refused > 0

@@ -6,7 +6,7 @@
  */
 
 import { type Family, type IpAddress, IpNetwork } from "../base/ip.ts";
-import { hostNetwork, subtractNetworks } from "./subtract.ts";
+import { covers, hostNetwork, subtractNetworks } from "./subtract.ts";
 
 /** Routing tables. `resources` and `internet` are ours; `links` is one that upstream's client leaves behind. */
 export const Table = {
@@ -143,9 +143,7 @@ export const NO_WISHES: RouteWishes = {
  */
 export function excludedBy(excluded: readonly IpNetwork[], address: IpAddress): IpNetwork | undefined {
   const kept = NAMES.filter((network) => network.contains(address));
-  const isKept = kept.some((names) =>
-    excluded.some((outer) => outer.prefix <= names.prefix && outer.contains(names.address))
-  );
+  const isKept = kept.some((names) => excluded.some((outer) => covers(outer, names)));
   return isKept ? undefined : excluded.find((network) => network.contains(address));
 }
 
@@ -219,7 +217,7 @@ function policyRules(wishes: RouteWishes, family: Family): PlannedRule[] {
 function coveredNames({ routes, excluded }: RouteWishes, family: Family): IpNetwork[] {
   const found: IpNetwork[] = [];
   for (const network of NAMES) {
-    const isIn = (outer: IpNetwork) => outer.prefix <= network.prefix && outer.contains(network.address);
+    const isIn = (outer: IpNetwork) => covers(outer, network);
     const isRouted = network.family === family && routes.some((route) => String(route) === String(network));
     if (isRouted && excluded.some(isIn) && !found.some(isIn)) found.push(network);
   }

@@ -1,4 +1,4 @@
-/** Networks with holes. */
+/** Networks beside, inside and without one another. */
 
 import { IpAddress, IpNetwork } from "../base/ip.ts";
 
@@ -14,13 +14,18 @@ export function hostNetwork(address: IpAddress): IpNetwork {
 export function subtractNetworks(network: IpNetwork, holes: readonly IpNetwork[]): IpNetwork[] {
   const cuts = holes.filter((hole) => overlaps(network, hole));
   if (cuts.length === 0) return [network];
-  if (cuts.some((hole) => hole.prefix <= network.prefix)) return [];
+  if (cuts.some((hole) => covers(hole, network))) return [];
   return halves(network).flatMap((half) => subtractNetworks(half, cuts));
 }
 
 /** Returns whether some address is in both. */
 export function overlaps(one: IpNetwork, other: IpNetwork): boolean {
-  return one.prefix <= other.prefix ? one.contains(other.address) : other.contains(one.address);
+  return covers(one, other) || covers(other, one);
+}
+
+/** Returns whether each address of `inner` is in `outer`. */
+export function covers(outer: IpNetwork, inner: IpNetwork): boolean {
+  return outer.prefix <= inner.prefix && outer.contains(inner.address);
 }
 
 function halves({ address, prefix }: IpNetwork): [IpNetwork, IpNetwork] {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { IpAddress, IpNetwork } from "../../../lib/base/ip.ts";
+import { PROXY_RANGES } from "../../../lib/dns/proxy_ips.ts";
+import { SENTINEL_RANGES } from "../../../lib/dns/sentinels.ts";
 import { excludedBy, NO_WISHES, planRoutes, type RouteWishes } from "../../../lib/host/route_plan.ts";
 import { routeKey, routeSteps, ruleKey } from "../../../lib/host/route_steps.ts";
 import { after, deviceOf, type Packet } from "./kernel_model.ts";
@@ -28,13 +30,7 @@ const network = fc.tuple(address, fc.nat(6)).map(([ip, bits]) =>
   new IpNetwork(ip, ip.bytes.length * 8 - bits)
 );
 /** Stand-ins and resolvers, which every session routes: they stay in the tunnel where a network is excluded that covers them. */
-const NAMES = [
-  "100.96.0.0/11",
-  "100.100.111.0/24",
-  "fd00:2021:1111:8000::/107",
-  "fd00:2021:1111:8000:100:100:111:0/120",
-]
-  .map((text) => IpNetwork.from(text));
+const NAMES = [...PROXY_RANGES, ...SENTINEL_RANGES];
 /** They cover stand-ins, resolvers, or the latter alone. */
 const wide = fc.constantFrom(
   "100.64.0.0/10",
