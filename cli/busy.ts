@@ -1,14 +1,12 @@
 /** Tells that something takes a while: a line that moves on a terminal, one plain line elsewhere. */
 
 import type { CliContext } from "./context.ts";
-import { EXIT_INTERRUPTED } from "./exit.ts";
+import { exitCodeOfSignal } from "./exit.ts";
 import { canRedraw } from "./output.ts";
 import { cut } from "./table.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const FRAME_MS = 100;
-/** 128 + SIGTERM, as shells count. */
-const EXIT_TERMINATED = 143;
 /** What is over sooner needs no telling. */
 const QUIET_MS = 300;
 
@@ -34,7 +32,7 @@ export async function withProgress<T>(
   const clear = () => isShown && stderr.write("\r\x1b[K");
   const unlisten = signals.listen(["SIGINT", "SIGTERM"], (name) => {
     clear();
-    signals.exit(name === "SIGINT" ? EXIT_INTERRUPTED : EXIT_TERMINATED);
+    signals.exit(exitCodeOfSignal(name));
   });
   try {
     return await work();

@@ -1,12 +1,15 @@
 /** The exit codes of the program: one number for each cause, so that scripts need not read messages. */
 
 import { Fault, type FaultCode } from "../lib/base/fault.ts";
+import type { SignalName } from "./context.ts";
 
 /** Everything went well. */
 export const EXIT_OK = 0;
 
-/** Ctrl+C while nothing was done yet: 128 + SIGINT, as shells count. */
+/** The person broke it off while nothing was done yet: as after Ctrl+C, 128 + SIGINT. */
 export const EXIT_INTERRUPTED = 130;
+
+const SIGNAL_NUMBERS: Readonly<Record<SignalName, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
 const CODES: Readonly<Record<FaultCode, number>> = {
   "unexpected": 1,
@@ -39,6 +42,11 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [11, "gateway offline"],
   [12, "service not running"],
 ];
+
+/** Returns the exit code of a command that the signal `name` ended: 128 and its number (signal(7)), as shells count. */
+export function exitCodeOfSignal(name: SignalName): number {
+  return 128 + SIGNAL_NUMBERS[name];
+}
 
 /** Returns the exit code for `error`, whatever was thrown. */
 export function exitCodeOf(error: unknown): number {

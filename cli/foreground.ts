@@ -1,12 +1,9 @@
 /** Runs a role in the foreground until it ends or a signal ends it. */
 
-import { EXIT_OK } from "./exit.ts";
+import { EXIT_OK, exitCodeOfSignal } from "./exit.ts";
 import type { CliContext, Running } from "./context.ts";
 import { printNote } from "./output.ts";
 import { leaveInterruptedLine } from "./unwanted.ts";
-
-/** Exit code after a second signal, when there was no time to tidy up: 128 + SIGINT, as shells count. */
-const EXIT_AT_ONCE = 130;
 
 /** How a role is run until it ends. */
 export interface ForegroundOptions {
@@ -19,8 +16,8 @@ export interface ForegroundOptions {
 }
 
 /**
- * Starts a role and waits for its end. The first SIGINT or SIGTERM stops it gracefully, the second at once; SIGHUP
- * resets its paths. Returns the exit code; throws the `Fault` that ended the role.
+ * Starts a role and waits for its end. The first SIGINT or SIGTERM stops it gracefully, the second at once, with its own
+ * exit code; SIGHUP resets its paths. Returns the exit code; throws the `Fault` that ended the role.
  */
 export async function runForeground(
   context: CliContext,
@@ -39,7 +36,7 @@ export async function runForeground(
     if (name === "SIGHUP") running?.reset?.();
     else if (stopping) {
       if (options.leftBehind !== undefined) printNote(context, options.leftBehind);
-      context.signals.exit(EXIT_AT_ONCE);
+      context.signals.exit(exitCodeOfSignal(name));
     } else {
       // A failure to stop shows in `done`.
       stop().catch(() => {});

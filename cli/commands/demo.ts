@@ -5,13 +5,12 @@ import { message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
 import type { DemoReport, DemoStep } from "../../lib/control/config.ts";
 import { defineCommand } from "../command.ts";
-import type { CliContext } from "../context.ts";
-import { EXIT_OK } from "../exit.ts";
+import type { CliContext, SignalName } from "../context.ts";
+import { EXIT_OK, exitCodeOfSignal } from "../exit.ts";
 import { plainFlag } from "../options.ts";
 import { describeError, painter, printJson } from "../output.ts";
 
 const EXIT_FAILED = 1;
-const EXIT_INTERRUPTED = 130;
 
 export const demoCommand = defineCommand({
   name: "demo",
@@ -38,8 +37,10 @@ nothing behind. Works as root, and as an ordinary user where the kernel lets use
     const code = await isolate(["demo", ...flags.filter((flag) => flag !== false)], json, context);
     if (code !== undefined) return code;
     const interrupted = new AbortController();
-    const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], () => {
-      if (interrupted.signal.aborted) context.signals.exit(EXIT_INTERRUPTED);
+    let first: SignalName | undefined;
+    const unlisten = context.signals.listen(["SIGINT", "SIGTERM", "SIGHUP"], (name) => {
+      if (first !== undefined) context.signals.exit(exitCodeOfSignal(name));
+      first = name;
       interrupted.abort();
     });
     try {
@@ -51,7 +52,7 @@ nothing behind. Works as root, and as an ordinary user where the kernel lets use
       if (json) printJson(context, { ...report });
       else printResult(context, report);
       if (report.ok) return EXIT_OK;
-      return interrupted.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
+      return first === undefined ? EXIT_FAILED : exitCodeOfSignal(first);
     } finally {
       unlisten();
     }

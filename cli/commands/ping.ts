@@ -10,14 +10,12 @@ import type { Duration } from "../../lib/base/time.ts";
 import type { ProbeEvent, Problem } from "../../lib/control/api.ts";
 import { defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { EXIT_OK, exitCodeOf } from "../exit.ts";
+import { EXIT_INTERRUPTED, EXIT_OK, exitCodeOf, exitCodeOfSignal } from "../exit.ts";
 import { DURATION, plainFlag } from "../options.ts";
 import { printError, printText } from "../output.ts";
 import { pathChange, PingStatistics, replyLine } from "../probe_text.ts";
 import { whenUnwanted } from "../unwanted.ts";
 import { RESOURCE } from "../values.ts";
-
-const EXIT_INTERRUPTED = 130;
 
 interface PingOptions {
   readonly target: string;
@@ -65,9 +63,9 @@ A resource that is more than one machine is measured at its gateway. Tells what 
     const { target, count, interval, timeout } = options;
     const control = await context.host.control("read");
     const abort = new AbortController();
-    let isInterrupted = false;
-    const unlisten = whenUnwanted(context, () => {
-      isInterrupted = true;
+    let interrupted: number | undefined;
+    const unlisten = whenUnwanted(context, (signal) => {
+      interrupted ??= signal === undefined ? EXIT_INTERRUPTED : exitCodeOfSignal(signal);
       abort.abort();
     });
     const report = new Report(options, context);
@@ -85,7 +83,7 @@ A resource that is more than one machine is measured at its gateway. Tells what 
       abort.abort();
       unlisten();
     }
-    return report.finish(isInterrupted);
+    return report.finish(interrupted);
   },
 });
 
@@ -131,19 +129,19 @@ class Report {
     }
   }
 
-  /** Prints the summary and returns the exit code. */
-  finish(isInterrupted: boolean): number {
+  /** Prints the summary and returns the exit code: `interrupted` if that ended it before anything could be told. */
+  finish(interrupted: number | undefined): number {
     const { target, untilDirect, json } = this.#options;
     if (!json) { for (const line of this.#statistics.lines(target)) this.#print(line); }
     if (untilDirect && !this.#wasDirect && this.#statistics.received > 0) {
-      if (isInterrupted) return EXIT_INTERRUPTED;
+      if (interrupted !== undefined) return interrupted;
       throw new Fault("timeout", `No direct path to "${target}" was found`, {
         next: "See `fz netcheck` for what is in the way of direct paths.",
       });
     }
     if (this.#statistics.received > 0) return EXIT_OK;
     if (this.#problem === undefined) {
-      if (isInterrupted) return EXIT_INTERRUPTED;
+      if (interrupted !== undefined) return interrupted;
       throw ended(target);
     }
     const { code, message: text, next } = this.#problem;

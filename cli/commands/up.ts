@@ -10,8 +10,8 @@ import type { StatusDocument } from "../../lib/control/api.ts";
 import type { Control } from "../../lib/control/control.ts";
 import { defineCommand } from "../command.ts";
 import { untilConnected, untilReachable } from "../connecting.ts";
-import type { CliContext } from "../context.ts";
-import { EXIT_OK } from "../exit.ts";
+import type { CliContext, SignalName } from "../context.ts";
+import { EXIT_OK, exitCodeOfSignal } from "../exit.ts";
 import { formatCount } from "../format.ts";
 import { DURATION, plainFlag } from "../options.ts";
 import { canRedraw, printJson, printNote, printText } from "../output.ts";
@@ -20,7 +20,6 @@ import { type SessionSettings, sessionSettings, settingOptions } from "../sessio
 import { checkPortal, findToken, takeVariable } from "../token.ts";
 import { RESOURCE } from "../values.ts";
 
-const EXIT_INTERRUPTED = 130;
 const END_PATIENCE_MS = 5000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 
@@ -69,7 +68,7 @@ class Connection {
   readonly #deadline: number;
   /** Of the session, where it is known. */
   #pid: number | undefined;
-  #isInterrupted = false;
+  #interruptedBy: SignalName | undefined;
 
   constructor(options: UpOptions, context: CliContext) {
     this.#options = options;
@@ -79,8 +78,8 @@ class Connection {
 
   async run(): Promise<number> {
     const { signals, stderr, env } = this.#context;
-    const unlisten = signals.listen(["SIGINT", "SIGTERM"], () => {
-      this.#isInterrupted = true;
+    const unlisten = signals.listen(["SIGINT", "SIGTERM"], (name) => {
+      this.#interruptedBy ??= name;
       this.#abort.abort();
     });
     const timer = setTimeout(() => this.#abort.abort(), this.#options.timeout);
@@ -115,7 +114,7 @@ class Connection {
         this.#pid ??= outcome.pid;
         throw await this.#ended();
       case "aborted":
-        if (this.#isInterrupted) return this.#interrupted(stages);
+        if (this.#interruptedBy !== undefined) return this.#interrupted(this.#interruptedBy, stages);
         throw await this.#tooLate(held.settings.failFast, outcome.problem);
     }
     if (this.#options.wait.length > 0) {
@@ -123,7 +122,7 @@ class Connection {
       // The session's own limit ends the wait with its cause; ours would end it without.
       const signal = this.#interruption();
       await untilReachable(control, this.#options.wait, left, stages, signal);
-      if (this.#isInterrupted) return this.#interrupted(stages);
+      if (this.#interruptedBy !== undefined) return this.#interrupted(this.#interruptedBy, stages);
     }
     stages.end();
     const status = await control.ask("status", {});
@@ -178,8 +177,8 @@ class Connection {
   /** Aborts when the user does not want to wait, and not when time is up. */
   #interruption(): AbortSignal {
     const abort = new AbortController();
-    if (this.#isInterrupted) abort.abort();
-    else this.#abort.signal.addEventListener("abort", () => this.#isInterrupted && abort.abort());
+    if (this.#interruptedBy !== undefined) abort.abort();
+    else this.#abort.signal.addEventListener("abort", () => this.#interruptedBy && abort.abort());
     return abort.signal;
   }
 
@@ -224,13 +223,13 @@ class Connection {
     });
   }
 
-  #interrupted(stages: Stages): number {
+  #interrupted(by: SignalName, stages: Stages): number {
     stages.end();
     printNote(
       this.#context,
       "The session goes on connecting: `fz status` shows how far it is, `fz down` ends it",
     );
-    return EXIT_INTERRUPTED;
+    return exitCodeOfSignal(by);
   }
 
   /** Who did not ask for it shall not have to find it out. */

@@ -9,15 +9,14 @@ import { printable } from "../../lib/base/text.ts";
 import type { Duration } from "../../lib/base/time.ts";
 import type { ProbeEvent, Problem } from "../../lib/control/api.ts";
 import { defineCommand } from "../command.ts";
-import type { CliContext } from "../context.ts";
-import { EXIT_OK, exitCodeOf } from "../exit.ts";
+import type { CliContext, SignalName } from "../context.ts";
+import { EXIT_OK, exitCodeOf, exitCodeOfSignal } from "../exit.ts";
 import { DURATION, oneOrMore, plainFlag } from "../options.ts";
 import { canRedraw, printError, printNote, printText } from "../output.ts";
 import { replyLine, stageText } from "../probe_text.ts";
 import { cut } from "../table.ts";
 import { RESOURCE } from "../values.ts";
 
-const EXIT_INTERRUPTED = 130;
 const DEFAULT_TIMEOUT_MS = 60_000;
 
 interface WaitOptions {
@@ -58,7 +57,11 @@ long. What only a person can change, like being signed out, is not waited for.`,
   async run(options, context) {
     const control = await context.host.control("read");
     const abort = new AbortController();
-    const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], () => abort.abort());
+    let interruptedBy: SignalName | undefined;
+    const unlisten = context.signals.listen(["SIGINT", "SIGTERM"], (name) => {
+      interruptedBy ??= name;
+      abort.abort();
+    });
     const report = new Report(options, context);
     try {
       const request = { targets: [...options.targets], timeoutMs: options.timeout };
@@ -67,7 +70,7 @@ long. What only a person can change, like being signed out, is not waited for.`,
       report.end();
       unlisten();
     }
-    return abort.signal.aborted ? EXIT_INTERRUPTED : report.finish();
+    return interruptedBy === undefined ? report.finish() : exitCodeOfSignal(interruptedBy);
   },
 });
 

@@ -10,6 +10,7 @@ export const exitCodesTopic: Topic = {
     EXIT_CODES.map(([code, meaning]) => [String(code), meaning] as const),
     "The answer of a command is on standard output, everything else on standard error. Commands that print facts take " +
     '--json and print one document with "schema": 1 that only grows.',
-    "A command that a second Ctrl+C ended at once exits with 130, as shells count signals.",
+    "A command that a signal ended before it was done exits as shells count signals: 130 after Ctrl+C (SIGINT), 143 after SIGTERM. " +
+    "`fz run` tidies up after the first signal and exits with 0; the second ends it at once.",
   ],
 };

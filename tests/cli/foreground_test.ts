@@ -16,13 +16,22 @@ Deno.test("runForeground: stops gracefully at the first signal and exits 0", asy
   }
 });
 
-Deno.test("runForeground: ends at once at the second signal", async () => {
-  const context = fakeContext();
-  const role = { ...endless(), stop: () => new Promise<void>(() => {}) };
-  runForeground(context, () => Promise.resolve(role)).catch(() => {});
-  await Promise.resolve();
-  context.signal("SIGINT");
-  assert.throws(() => context.signal("SIGINT"), (error) => error instanceof Exited && error.code === 130);
+Deno.test("runForeground: ends at once at the second signal, with the code of that one", async () => {
+  for (
+    const [first, second, code] of [
+      ["SIGINT", "SIGINT", 130],
+      ["SIGTERM", "SIGTERM", 143],
+      ["SIGINT", "SIGTERM", 143],
+      ["SIGTERM", "SIGINT", 130],
+    ] as const
+  ) {
+    const context = fakeContext();
+    const role = { ...endless(), stop: () => new Promise<void>(() => {}) };
+    runForeground(context, () => Promise.resolve(role)).catch(() => {});
+    await Promise.resolve();
+    context.signal(first);
+    assert.throws(() => context.signal(second), (error) => error instanceof Exited && error.code === code);
+  }
 });
 
 Deno.test("runForeground: says at the second signal what is left, where something can be", async () => {

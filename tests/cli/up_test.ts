@@ -225,15 +225,19 @@ Deno.test("fz up --fail-fast: tells why a session ended that ends by itself when
   assert.match(context.written.stderr, /Cannot reach the portal: connection refused/);
 });
 
-Deno.test("fz up: Ctrl+C stops the waiting, and says that the session goes on", async () => {
-  const { control, asked } = session([first("connecting")]);
-  const context = withSession(control);
-  const done = run(["up"], context);
-  while (!context.written.stderr.includes("session")) await new Promise((resolve) => setTimeout(resolve, 5));
-  context.signal("SIGINT");
-  assert.equal(await done, 130);
-  assert.match(context.written.stderr, /goes on connecting: `fz status` .* `fz down`/);
-  assert.ok(!asked.some(([route]) => route === "stop"));
+Deno.test("fz up: a signal stops the waiting, and says that the session goes on", async () => {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    const { control, asked } = session([first("connecting")]);
+    const context = withSession(control);
+    const done = run(["up"], context);
+    while (!context.written.stderr.includes("session")) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    context.signal(signal);
+    assert.equal(await done, code);
+    assert.match(context.written.stderr, /goes on connecting: `fz status` .* `fz down`/);
+    assert.ok(!asked.some(([route]) => route === "stop"));
+  }
 });
 
 Deno.test("fz up: tells why the session ended", async () => {

@@ -64,12 +64,13 @@ Deno.test(
       const uplink = network.uplink("client");
       await uplink.cut();
       try {
-        // Both are there when it goes on, however soon it could end after the first one alone: with 0, not with 130.
+        // Both are there when it goes on, however soon it could end after the first one alone: with 0.
         for (const signal of ["SIGSTOP", "SIGTERM", "SIGINT", "SIGCONT"] as const) {
           client.process.kill(signal);
         }
         const { code } = await client.process.outcome;
-        assert.equal(code, 130);
+        // In which order it hears of two that are pending, the kernel decides.
+        assert.ok(code === 130 || code === 143, String(code));
       } finally {
         await uplink.restore();
       }
