@@ -14,7 +14,7 @@ import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { systemBusPaths } from "./dbus/handshake.ts";
 import { isRefusal, refusedAction } from "./dbus/polkit.ts";
-import { getProperty, pathIn, QUICK_MS, rows, UNEXPECTED, withBus } from "./dbus/properties.ts";
+import { getProperty, pathIn, QUICK_MS, rows, UNEXPECTED, withBus, withRunning } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { ResolvectlDns } from "./dns_resolvectl.ts";
 import { familyNumber, familyOf, readAddress } from "./netlink/ip.ts";
@@ -46,6 +46,8 @@ export class ResolvedDns implements SystemDns {
   readonly #tool: ResolvectlDns;
   #hasBus = false;
   #isSilent = false;
+  /** As last read. */
+  #upstreams: Resolver[] = [];
   #wanted: { readonly sentinels: readonly IpAddress[]; readonly domains: readonly Domain[] } | undefined;
 
   constructor(options: SystemDnsOptions) {
@@ -69,7 +71,7 @@ export class ResolvedDns implements SystemDns {
   async upstreams(): Promise<Resolver[]> {
     if (!await this.#findBus()) return await this.#tool.upstreams();
     const own = linkIndex(this.#device);
-    const outcome = await withBus(async (bus) => {
+    const outcome = await withRunning(async (bus) => {
       for (const name of ["DNS", "FallbackDNS"]) {
         const read = await getProperty(bus, MANAGER, name);
         if (!read.ok) return read;
@@ -79,14 +81,16 @@ export class ResolvedDns implements SystemDns {
         if (servers.length > 0) return ok(await withoutSplitLinks(bus, servers));
       }
       return ok([]);
-    }, QUICK_MS);
-    if (!outcome.ok) return [];
+    });
+    // That it is restarted says nothing of the machine's resolvers.
+    if (!outcome.ok) return this.#upstreams;
     const found = new Map<string, Resolver>();
     for (const { index, address } of outcome.value) {
       const scope = address.isLinkLocal && address.family === 6 && index > 0 ? { scopeId: index } : {};
       found.set(`${address}%${scope.scopeId ?? ""}`, { address, ...scope });
     }
-    return [...found.values()];
+    this.#upstreams = [...found.values()];
+    return this.#upstreams;
   }
 
   async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
@@ -114,7 +118,7 @@ export class ResolvedDns implements SystemDns {
 
   async flush(): Promise<void> {
     if (!await this.#findBus()) return await this.#tool.flush();
-    await withBus((bus) => callManager(bus, "FlushCaches", "", []), QUICK_MS);
+    await withRunning((bus) => callManager(bus, "FlushCaches", "", []));
   }
 
   async isInForce(): Promise<boolean> {
@@ -122,7 +126,7 @@ export class ResolvedDns implements SystemDns {
     const wanted = this.#wanted;
     const index = linkIndex(this.#device);
     if (wanted === undefined || index === undefined) return true;
-    const outcome = await withBus((bus) => readLink(bus, index), QUICK_MS);
+    const outcome = await withRunning((bus) => readLink(bus, index));
     this.#tellOfSilence(!outcome.ok && outcome.reason.name === NoReply);
     // While resolved is away nothing can be repaired either.
     if (!outcome.ok) return true;
@@ -143,7 +147,7 @@ export class ResolvedDns implements SystemDns {
     if (this.#wanted === undefined || index === undefined || this.#isSilent || !await this.#findBus()) {
       return false;
     }
-    const outcome = await withBus(async (bus) => {
+    const outcome = await withRunning(async (bus) => {
       const unrouted = await callManager(bus, "SetLinkDomains", "ia(sb)", [index, []]);
       return unrouted.ok ? await callManager(bus, "SetLinkDefaultRoute", "ib", [index, false]) : unrouted;
     }, RELEASE_MS);

@@ -7,14 +7,21 @@ import { getProperty, ownUser } from "../../ffi/linux/dbus/properties.ts";
 
 const NAME_OWNER_CHANGED = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
 
+/** A service of the bus that does nothing but make the file "started" beside the socket, and end. */
+const STARTED = "org.example.Started";
+
 /** Runs `body` with the socket of a bus of its own, and a function that ends the bus. */
 async function withDaemon(body: (path: string, end: () => Promise<void>) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "fz-bus-" });
   const path = `${folder}/socket`;
   await Deno.writeTextFile(
     `${folder}/bus.conf`,
-    `<busconfig><type>session</type><auth>EXTERNAL</auth><listen>unix:path=${path}</listen>
+    `<busconfig><type>session</type><auth>EXTERNAL</auth><listen>unix:path=${path}</listen><servicedir>${folder}</servicedir>
     <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`,
+  );
+  await Deno.writeTextFile(
+    `${folder}/${STARTED}.service`,
+    `[D-BUS Service]\nName=${STARTED}\nExec=/usr/bin/touch ${folder}/started\n`,
   );
   const daemon = new Deno.Command("dbus-daemon", {
     args: [`--config-file=${folder}/bus.conf`, "--nofork", "--nopidfile", "--print-address"],
@@ -78,6 +85,21 @@ Deno.test("Bus: calls the real daemon, and has errors by name", () =>
     const late = await bus.call({ ...BUS, member: "ListNames" });
     assert(!late.ok);
     assert.equal(late.reason.name, "org.freedesktop.DBus.Error.Disconnected");
+  }));
+
+Deno.test("Bus.open: noAutoStart leaves a service that does not run alone, and without it a call starts it", () =>
+  withDaemon(async (path) => {
+    const started = `${path.slice(0, -"socket".length)}started`;
+    const call = { destination: STARTED, path: "/", interface: STARTED, member: "Do" };
+    for (const noAutoStart of [true, undefined] as const) {
+      const bus = await Bus.open([path], undefined, undefined, noAutoStart);
+      assert(bus.ok);
+      const outcome = await bus.value.call(call);
+      assert.equal(outcome.ok, false);
+      const isStarted = await Deno.stat(started).then(() => true, () => false);
+      assert.equal(isStarted, noAutoStart === undefined, JSON.stringify(outcome));
+      bus.value.close();
+    }
   }));
 
 Deno.test("Bus: many calls at once get their own answers, and there is a bound", () =>

@@ -66,28 +66,31 @@ export class Bus {
   #isClosed = false;
   #uniqueName = "";
   readonly #timeoutMs: number;
+  readonly #noAutoStart: true | undefined;
   /** Services that did not answer once on this connection: work with many calls would wait for each. */
   readonly #silent = new Set<string>();
   /** Writes follow each other; at most one for each pending call. */
   #written: Promise<void> = Promise.resolve();
 
-  private constructor(socket: Deno.Conn, timeoutMs: number) {
+  private constructor(socket: Deno.Conn, timeoutMs: number, noAutoStart: true | undefined) {
     this.#socket = socket;
     this.#timeoutMs = timeoutMs;
+    this.#noAutoStart = noAutoStart;
   }
 
   /**
    * Connects to the first of `paths` that lets us in, and says hello. An answer may take `timeoutMs`. `signal` ends all
-   * of that at once.
+   * of that at once. With `noAutoStart`, a call to a service that does not run fails instead of starting it.
    */
   static async open(
     paths: readonly string[] = systemBusPaths(),
     timeoutMs = DEFAULT_TIMEOUT_MS,
     signal?: AbortSignal,
+    noAutoStart?: true,
   ): Promise<Result<Bus, BusError>> {
     const socket = await openSocket(paths, signal);
     if (!socket.ok) return err({ name: Disconnected, message: socket.reason });
-    const bus = new Bus(socket.value, timeoutMs);
+    const bus = new Bus(socket.value, timeoutMs, noAutoStart);
     bus.#read();
     const stop = () => bus.close();
     signal?.addEventListener("abort", stop);
@@ -120,7 +123,8 @@ export class Bus {
     const serial = this.#lastSerial;
     const { timeoutMs: _, signature = "", body = [], ...target } = call;
     // Breaks an invariant where the caller made a mistake, and then nothing waits for an answer.
-    const message = encodeMessage({ type: "call", serial, ...target, signature, body });
+    const flags = { noAutoStart: this.#noAutoStart };
+    const message = encodeMessage({ type: "call", serial, ...target, ...flags, signature, body });
     const { promise, resolve } = Promise.withResolvers<Result<readonly DBusValue[], BusError>>();
     const timer = setTimeout(() => {
       this.#silent.add(call.destination);

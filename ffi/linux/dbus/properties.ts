@@ -21,13 +21,18 @@ export async function withBus<T>(
   work: (bus: Bus) => Promise<Result<T, BusError>>,
   timeoutMs?: number,
 ): Promise<Result<T, BusError>> {
-  const bus = await Bus.open(undefined, timeoutMs);
-  if (!bus.ok) return bus;
-  try {
-    return await work(bus.value);
-  } finally {
-    bus.value.close();
-  }
+  return await closing(await Bus.open(undefined, timeoutMs), work);
+}
+
+/**
+ * Like `withBus`, for what is asked every now and then: a service that somebody stopped is not started, and one that is
+ * restarted is not waited for.
+ */
+export async function withRunning<T>(
+  work: (bus: Bus) => Promise<Result<T, BusError>>,
+  timeoutMs = QUICK_MS,
+): Promise<Result<T, BusError>> {
+  return await closing(await Bus.open(undefined, timeoutMs, undefined, true), work);
 }
 
 /** Returns the value of one property. */
@@ -70,6 +75,18 @@ export const UNEXPECTED: BusError = {
   name: "org.freedesktop.DBus.Error.InvalidSignature",
   message: "the answer has another shape than documented",
 };
+
+async function closing<T>(
+  bus: Result<Bus, BusError>,
+  work: (bus: Bus) => Promise<Result<T, BusError>>,
+): Promise<Result<T, BusError>> {
+  if (!bus.ok) return bus;
+  try {
+    return await work(bus.value);
+  } finally {
+    bus.value.close();
+  }
+}
 
 /** `value` as an array of arrays: empty where it is none. */
 export function rows(value: DBusValue | undefined): readonly (readonly DBusValue[])[] {

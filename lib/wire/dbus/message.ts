@@ -23,6 +23,8 @@ export type DBusMessage =
     readonly path: string;
     readonly interface?: string | undefined;
     readonly member: string;
+    /** Missing: a service that does not run is started for the call. True: the call fails then. */
+    readonly noAutoStart?: true | undefined;
   })
   | (Common & { readonly type: "return"; readonly replySerial: number })
   | (Common & { readonly type: "error"; readonly replySerial: number; readonly errorName: string })
@@ -46,6 +48,8 @@ const Field = {
   Sender: 7,
   Signature: 8,
 } as const;
+/** "Message Format", NO_AUTO_START. */
+const NO_AUTO_START = 0x2;
 const PROTOCOL_VERSION = 1;
 const LITTLE_ENDIAN = 0x6c;
 const BIG_ENDIAN = 0x42;
@@ -102,7 +106,10 @@ export function decodeMessage(bytes: Uint8Array): Result<DBusMessage> {
   switch (TYPES[bytes[1]! - 1]) {
     case "call":
       if (path === undefined || member === undefined) return err("missing field");
-      return ok({ type: "call", ...common, path, interface: iface, member });
+      return ok({
+        ...{ type: "call", ...common, path, interface: iface, member },
+        ...((bytes[2]! & NO_AUTO_START) === 0 ? {} : { noAutoStart: true }),
+      });
     case "return":
       if (replySerial === undefined) return err("missing field");
       return ok({ type: "return", ...common, replySerial });
@@ -137,8 +144,9 @@ export function encodeMessage(message: DBusMessage): Uint8Array {
   add(Field.Sender, "s", message.sender);
   if (message.signature !== "") add(Field.Signature, "g", message.signature);
   const body = encodeValues(message.signature, message.body);
+  const flags = message.type === "call" && message.noAutoStart === true ? NO_AUTO_START : 0;
   const header = encodeValues("yyyyuua(yv)", [
-    ...[LITTLE_ENDIAN, 1 + TYPES.indexOf(message.type), 0, PROTOCOL_VERSION],
+    ...[LITTLE_ENDIAN, 1 + TYPES.indexOf(message.type), flags, PROTOCOL_VERSION],
     ...[body.length, message.serial],
     fields,
   ]);

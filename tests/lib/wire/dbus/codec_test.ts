@@ -127,6 +127,7 @@ Deno.test("encodeMessage, decodeMessage: every kind of message comes back", () =
   }));
   const kinds = fc.constantFrom(
     { type: "call", path: "/a/b", interface: undefined, member: "Do" } as const,
+    { type: "call", path: "/a/b", interface: undefined, member: "Do", noAutoStart: true } as const,
     { type: "return", replySerial: 7 } as const,
     { type: "error", replySerial: 7, errorName: "org.example.Failed" } as const,
     { type: "signal", path: "/", interface: "org.example", member: "Did" } as const,
