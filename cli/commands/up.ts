@@ -155,7 +155,8 @@ class Connection {
     const { host } = this.#context;
     if (token === undefined) await this.#requireToken(held);
     const args = held.settings.failFast ? ["--fail-fast"] : [];
-    this.#pid = (await host.launch({ profile: held.profile.name, token, args })).pid;
+    const patience = Math.max(this.#deadline - performance.now(), 0);
+    this.#pid = (await host.launch({ profile: held.profile.name, token, args, patience })).pid;
     try {
       return await host.control("read");
     } catch (error) {

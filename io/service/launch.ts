@@ -4,6 +4,7 @@
  */
 
 import { Fault } from "../../lib/base/fault.ts";
+import type { Duration } from "../../lib/base/time.ts";
 import type { LaunchConfig, Launched } from "../../lib/control/config.ts";
 import { DEFAULT_PROFILE, type Paths, pathsOf } from "../../lib/control/paths.ts";
 import { findEndpoint } from "../control/endpoint.ts";
@@ -19,7 +20,7 @@ import { sleep } from "./sleep.ts";
 import { hasUnit, Unit } from "./unit.ts";
 import { whyNotRunning } from "./why_not_running.ts";
 
-/** How long another `fz up` may look for its session, and how long a new session may take until it answers. */
+/** How long another `fz up` may look for its session, and a session take until it answers, if the user has the time. */
 const LOCK_PATIENCE_MS = 30_000;
 const ANSWER_PATIENCE_MS = 20_000;
 /** Of our own, which is seen to live: a machine that is busy may take long to start a program. */
@@ -33,11 +34,14 @@ export const LAUNCHER_VARIABLE = "FZ_LAUNCHER";
 export async function launch(config: LaunchConfig): Promise<Launched> {
   const context = pathContext();
   const paths = pathsOf(context);
-  const lock = await prepare(paths);
+  const deadline = performance.now() + config.patience;
+  const lock = await prepare(paths, config.patience);
   try {
     if (await isOccupied(paths)) {
-      await untilItAnswers(paths, () => isOccupied(paths)).catch(async (error) => {
-        throw await whyOccupied(paths) ?? error;
+      const left = () => Math.max(deadline - performance.now(), 0);
+      const patience = Math.min(ANSWER_PATIENCE_MS, left());
+      await untilItAnswers(paths, () => isOccupied(paths), patience).catch(async (error) => {
+        throw await whyOccupied(paths, Math.min(LOOK_PATIENCE_MS, left()), error) ?? error;
       });
       return { how: "found", pid: undefined };
     }
@@ -79,10 +83,10 @@ export async function untilGone(pid: number, limitMs: number): Promise<boolean> 
   }
 }
 
-async function prepare(paths: Paths) {
+async function prepare(paths: Paths, patience: Duration) {
   try {
     makeRuntimeFolder(paths.runtime);
-    const lock = await takeLock(paths.upLock, LOCK_PATIENCE_MS);
+    const lock = await takeLock(paths.upLock, Math.min(LOCK_PATIENCE_MS, patience));
     if (lock !== undefined) return lock;
   } catch (cause) {
     throw runtimeFolderFault(paths.runtime, cause);
@@ -100,13 +104,17 @@ async function isOccupied(paths: Paths): Promise<boolean> {
   return lock === undefined;
 }
 
-/** Returns the Fault for a lock that somebody holds, and keeps, who is no session that is known. */
-async function whyOccupied(paths: Paths): Promise<Fault | undefined> {
+/** Returns the Fault for a lock that somebody holds, and keeps, in place of `error`, which does not tell who. */
+async function whyOccupied(paths: Paths, patience: Duration, error: unknown): Promise<Fault | undefined> {
   // Who only looks whether there is a session holds it for a moment, too.
-  const lock = await takeLock(paths.lock, LOOK_PATIENCE_MS);
+  const lock = await takeLock(paths.lock, patience);
   lock?.release();
-  if (lock !== undefined || (await readSessionTrace(paths)).type === "alive") return undefined;
+  if (lock !== undefined) return undefined;
   const { who, next } = describeLockHolder(paths.lock);
+  if ((await readSessionTrace(paths)).type === "alive") {
+    const isSilent = error instanceof Fault && error.code === "not-running";
+    return isSilent ? new Fault(error.code, error.message, { next }) : undefined;
+  }
   return new Fault("timeout", `Cannot start a session: ${who} holds "${paths.lock}"`, { next });
 }
 

@@ -66,6 +66,8 @@ export interface LaunchConfig {
   readonly token: string | undefined;
   /** What `fz run` is told besides. */
   readonly args: readonly string[];
+  /** How long to wait at most for others: a session that is there and does not answer, another `fz up`. */
+  readonly patience: Duration;
 }
 
 /** How `fz up` came by its session. */

@@ -73,7 +73,8 @@ function withSession(
       control: () =>
         runs ? Promise.resolve(control) : Promise.reject(new Fault("not-running", "No session runs")),
       launch: (config) => {
-        context.calls.push(["launch", config]);
+        const { patience: _, ...rest } = config;
+        context.calls.push(["launch", rest]);
         runs = true;
         return Promise.resolve({ how: "started", pid: 4711 });
       },
@@ -101,6 +102,24 @@ Deno.test("fz up: starts a session, tells the stages on standard error, and answ
     /^fz: session [\d.]+ m?s\nfz: portal [\d.]+ m?s\nfz: 3 resources .*\nfz: tunnel .*\n$/,
   );
   assert.deepEqual(context.calls, [["launch", { profile: "default", token: undefined, args: [] }]]);
+});
+
+Deno.test("fz up: has others waited for no longer than for the tunnel", async () => {
+  const patience: number[] = [];
+  const busy = new Fault("timeout", "Cannot start a session: process 7 holds the lock");
+  const context = withSession(session([]).control, {
+    isLaunched: true,
+    host: {
+      ...STORED,
+      launch: (config) => {
+        patience.push(config.patience);
+        return Promise.reject(busy);
+      },
+    },
+  });
+  assert.equal(await run(["up", "--timeout", "40s"], context), 9);
+  const [given = 0] = patience;
+  assert.ok(given > 0 && given <= 40_000, String(given));
 });
 
 Deno.test("fz up: hands a token from the environment on, and takes it out of it", async () => {

@@ -99,7 +99,21 @@ Deno.test(
         await eventually(async () => {
           assert.match((await fz(network, ["status", "--check", "live"], ELSEWHERE)).stdout, /^live/);
         });
-        assertOk(await fz(network, ["down"], ELSEWHERE));
+      },
+    );
+
+    await check(
+      "a session that nobody can ask: told with its process when `fz up` has no time left",
+      async () => {
+        const { pid } = stopped;
+        await network.client.must(["sh", "-c", "rm /run/elsewhere/*.sock"]);
+        const { code, stderr } = await fz(network, ["up", "--timeout", "500ms"], { ...TOKEN, ...ELSEWHERE });
+        assert.equal(code, 12, stderr);
+        assert.match(stderr, new RegExp(`session \\(pid ${pid}\\) does not answer.*\n.*"kill ${pid}"`));
+        await network.client.must(["kill", String(pid)]);
+        await eventually(async () => {
+          assert.match((await fz(network, ["status"], ELSEWHERE)).stderr, /No session runs/);
+        });
       },
     );
 
@@ -112,6 +126,19 @@ Deno.test(
         assert.equal(code, 7, stderr);
         assert.match(stderr, /process \d+ holds "\/run\/fz\/fz\.lock"\n.*"kill \d+"/);
       }
+      await holder.stop();
+    });
+
+    await check("and by `fz up`, which waits as long as it was told to", async () => {
+      // Whoever waited for longer would find the lock free.
+      const holder = network.client.spawn(["flock", "/run/fz/fz.lock", "-c", "echo held; sleep 15"]);
+      await holder.waitFor(/held/);
+      const { code, stderr } = await fz(network, ["up", "--timeout", "500ms"], TOKEN);
+      assert.equal(code, 9, stderr);
+      assert.match(
+        stderr,
+        /Cannot start a session: process \d+ holds "\/run\/fz\/fz\.lock"\n.*"kill \d+"/,
+      );
       await holder.stop();
     });
 
