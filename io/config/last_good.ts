@@ -40,14 +40,42 @@ export async function keepGood(
   }
 }
 
-/** Returns the copy of the settings of `profile` and when they were read; undefined if there is none. */
-export async function lastGood(
-  paths: Paths,
-  profile: string,
-): Promise<{ readonly bytes: Uint8Array; readonly since: string } | undefined> {
+/** What there is of a copy. */
+export type LastGood =
+  | { readonly type: "none" }
+  /** `since` is when it was kept. */
+  | { readonly type: "kept"; readonly bytes: Uint8Array; readonly since: string }
+  /** `whose`, a phrase, could write it, where root reads it: the settings may be anybody's. */
+  | { readonly type: "untrusted"; readonly whose: string };
+
+/** Returns the copy of the settings of `profile`. Throws a `Fault` if it cannot be read. */
+export async function lastGood(paths: Paths, profile: string): Promise<LastGood> {
   const path = lastGoodFile(paths, profile);
+  if (Deno.uid() === 0) {
+    // From above: what is in a folder of root's alone stays what it is.
+    for (const place of [paths.state, `${paths.state}/profiles`, path]) {
+      const info = await Deno.stat(place).catch(absent);
+      if (info === undefined) return { type: "none" };
+      const whose = writerBesideRoot(info);
+      if (whose !== undefined) return { type: "untrusted", whose };
+    }
+  }
   const bytes = await readBounded(path, MAX_PROFILE_BYTES);
-  if (bytes === undefined) return undefined;
+  if (bytes === undefined) return { type: "none" };
   const { mtime } = await Deno.stat(path);
-  return { bytes, since: (mtime ?? new Date(0)).toISOString() };
+  return { type: "kept", bytes, since: (mtime ?? new Date(0)).toISOString() };
+}
+
+/** Returns who besides root may write what `info` is of; undefined if nobody may. */
+function writerBesideRoot({ uid, gid, mode }: Deno.FileInfo): string | undefined {
+  if (uid !== null && uid !== 0) return `user ${uid}`;
+  if (mode === null || (mode & 0o022) === 0) return undefined;
+  return (mode & 0o002) !== 0 ? "everybody" : `group ${gid}`;
+}
+
+/** Root without its capabilities may be kept out, too; what is in there is not its own then. */
+function absent(error: unknown): undefined {
+  const isAbsent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.PermissionDenied;
+  if (!isAbsent) throw error;
 }

@@ -106,8 +106,12 @@ class FileProfiles implements Profiles {
       const problem = problemFault(path, found.reason);
       if (purpose === "command") throw problem;
       const good = await lastGood(this.#paths, name);
-      const read = readBytes(good?.bytes);
-      if (good === undefined || !read.ok) throw problem;
+      if (good.type === "untrusted") {
+        throw untrustedFault(problem, good.whose, lastGoodFile(this.#paths, name));
+      }
+      if (good.type === "none") throw problem;
+      const read = readBytes(good.bytes);
+      if (!read.ok) throw problem;
       const settings = { path: lastGoodFile(this.#paths, name), ...read.value };
       return { ...facts, settings, warning: `${problem.message}. The settings of ${good.since} hold.` };
     }
@@ -273,6 +277,13 @@ function problemFault(path: string, { line, column, reason }: TextProblem): Faul
       next: "Correct that place with an editor.",
     },
   );
+}
+
+/** `problem` with the settings, and why what `path` has, which `whose` could write, does not take their place. */
+function untrustedFault({ message }: Fault, whose: string, path: string): Fault {
+  return new Fault("usage", `${message}. Root does not take "${path}" instead: ${whose} may write there`, {
+    next: "Correct that place with an editor.",
+  });
 }
 
 function checkValue(name: SettingName, value: PlainValue | undefined): void {

@@ -245,6 +245,39 @@ Deno.test({
 });
 
 Deno.test({
+  name: "Profiles.load: root takes no good copy that somebody else could write",
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+  async fn(context) {
+    const cases:
+      readonly (readonly [name: string, path: string, uid: number, mode: number, words: RegExp])[] = [
+        ["the service user's state", "", 1234, 0o700, /user 1234 may write there/],
+        ["another's folder", "/profiles", 1234, 0o700, /user 1234/],
+        ["another's file", "/profiles/default.toml.good", 1234, 0o644, /user 1234/],
+        ["a folder of a group", "/profiles", 0, 0o770, /group 0 may/],
+        ["a state that is open to all", "", 0, 0o777, /everybody may/],
+      ];
+    for (const [name, path, uid, mode, words] of cases) {
+      await context.step(name, async () => {
+        using home = makeHome();
+        await home.profiles.change("default", "name", "box");
+        assert.equal((await home.profiles.load(CURRENT, "session")).warning, undefined);
+        Deno.writeTextFileSync(home.file, "name = ");
+        assert.equal((await home.profiles.load(CURRENT, "session")).settings.values.name, "box");
+        const place = `${home.env.FZ_STATE_DIR}${path}`;
+        Deno.chownSync(place, uid, uid);
+        Deno.chmodSync(place, mode);
+        const fault = await rejects(home.profiles.load(CURRENT, "session"), "usage", words);
+        assert.match(
+          fault.message,
+          /default\.toml": line 1, column \d+: .*Root does not take ".*\.toml\.good"/,
+        );
+        assert.match(fault.next!, /Correct that place/);
+      });
+    }
+  },
+});
+
+Deno.test({
   name: "Profiles.load: root does not take settings that everybody may write",
   ignore: Deno.uid() !== 0,
   async fn() {
