@@ -31,10 +31,10 @@ export interface Platform {
   /** Returns what `chooseDns` judges. */
   observeDns(): Promise<DnsObservation>;
   /**
-   * Returns how this machine reaches the Internet without `device`, as a text to compare with an earlier one; empty
-   * if it does not.
+   * Returns how this machine reaches the Internet without `device`, as a text to compare with an earlier one: empty if it
+   * does not, undefined if the system did not tell.
    */
-  networkPath(device: string): Promise<string>;
+  networkPath(device: string): Promise<string | undefined>;
   /**
    * Calls `onChange` after routes, links, addresses or rules of the machine changed, our own changes included; many
    * changes may be one call. Undefined where the machine cannot tell: then look every now and then.

@@ -55,6 +55,7 @@ export class ClientNetwork {
         this.#hurry();
         await follow();
       },
+      onBlind: (count) => log.debug("the system did not tell how it reaches the Internet", { count }),
       clock,
     });
   }

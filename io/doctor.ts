@@ -40,6 +40,7 @@ export async function doctorFacts(question: DoctorQuestion): Promise<DoctorFacts
       receive: await readNumber("/proc/sys/net/core/rmem_max"),
       send: await readNumber("/proc/sys/net/core/wmem_max"),
     },
+    // Where the system does not tell there is nothing to say.
     hasPath: (await (await thisPlatform()).networkPath(question.tunName ?? DEFAULT_TUN_NAME)) !== "",
     networks: isLinux ? await machineNetworks(question.tunName ?? DEFAULT_TUN_NAME) : [],
     otherClients: isLinux ? await otherClients() : [],

@@ -11,14 +11,16 @@ import { type Clock, systemClock } from "./clock.ts";
 
 /** What is watched, and who is told. */
 export interface NetworkWatchOptions {
-  /** Returns the path at the moment; empty when there is none. */
-  readonly read: () => Promise<string>;
+  /** Returns the path at the moment: empty when there is none, undefined when the system did not tell. */
+  readonly read: () => Promise<string | undefined>;
   /** `Platform.watchNetwork`. */
   readonly subscribe: (onChange: () => void) => NetworkMonitor | undefined;
   /** Called when everything that hangs on the path has to start over. */
   readonly onChange: (change: PathChange) => void;
   /** Called some time after anything changed, the path or not; not again before it has resolved. Must not reject. */
   readonly onTouched: () => Promise<void>;
+  /** Called when the path could not be read, with how often that was so by then. What was known holds. */
+  readonly onBlind?: (count: number) => void;
   /** Has to count the time asleep. Default: the process's one clock. */
   readonly clock?: Clock;
 }
@@ -33,6 +35,7 @@ export class NetworkWatch {
   #isStopped = false;
   #isLooking = false;
   #isTouching = false;
+  #blindLooks = 0;
   #lookAt = Infinity;
   /** When `onTouched` is due, and what it must not be put off beyond. */
   #touchAt = Infinity;
@@ -45,7 +48,7 @@ export class NetworkWatch {
     this.#tickedAt = this.#clock.now();
   }
 
-  /** Whether there is a way out, as last seen; true before anybody looked. */
+  /** Whether there is a way out, as last seen; true before anybody saw anything. */
   get hasPath(): boolean {
     return this.#path?.hasPath ?? true;
   }
@@ -61,7 +64,7 @@ export class NetworkWatch {
     const now = this.#clock.now();
     this.#path = new PathWatch(path, now);
     this.#tickedAt = now;
-    this.#lookAt = Math.min(this.#lookAt, now + this.#lookInterval);
+    this.#lookAt = Math.min(this.#lookAt, now + this.#lookIntervalAfter(path));
     this.#arm();
   }
 
@@ -87,8 +90,8 @@ export class NetworkWatch {
     }
   }
 
-  get #lookInterval(): number {
-    return this.#monitor === undefined ? POLL_INTERVAL : DISTRUST_INTERVAL;
+  #lookIntervalAfter(path: string | undefined): number {
+    return this.#monitor === undefined || path === undefined ? POLL_INTERVAL : DISTRUST_INTERVAL;
   }
 
   #handleEvent(): void {
@@ -120,9 +123,9 @@ export class NetworkWatch {
     this.#isLooking = false;
     if (this.#isStopped) return;
     const now = this.#clock.now();
-    path.handlePath(text, now);
+    if (text !== undefined) path.handlePath(text, now);
     this.#tell(path);
-    this.#lookAt = Math.min(this.#lookAt, now + this.#lookInterval);
+    this.#lookAt = Math.min(this.#lookAt, now + this.#lookIntervalAfter(text));
     this.#arm();
   }
 
@@ -141,8 +144,10 @@ export class NetworkWatch {
     if (change !== undefined && !this.#isStopped) this.#options.onChange(change);
   }
 
-  #read(): Promise<string> {
-    return this.#options.read().catch(() => "");
+  async #read(): Promise<string | undefined> {
+    const path = await attempt(this.#options.read);
+    if (path === undefined && !this.#isStopped) this.#options.onBlind?.(++this.#blindLooks);
+    return path;
   }
 
   #arm(): void {
@@ -156,6 +161,14 @@ export class NetworkWatch {
       this.#path.pollTimeout()?.at ?? Infinity,
     );
     this.#timer = setTimeout(() => this.#turn(), Math.max(Math.ceil(at - now), 0));
+  }
+}
+
+async function attempt(read: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await read();
+  } catch {
+    return undefined;
   }
 }
 

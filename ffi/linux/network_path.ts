@@ -27,8 +27,8 @@ export interface NetworkPathSources {
   readonly taken?: readonly Route[];
 }
 
-/** Returns the path of this machine without `device`; empty if it has none, or if the kernel does not tell. */
-export function readNetworkPath(device: string): Promise<string> {
+/** Returns the path of this machine without `device`: empty if it has none, undefined if the kernel does not tell. */
+export function readNetworkPath(device: string): Promise<string | undefined> {
   try {
     using netlink = NetlinkRoute.open();
     const sources = {
@@ -39,7 +39,7 @@ export function readNetworkPath(device: string): Promise<string> {
     };
     return Promise.resolve(networkPath(sources, device));
   } catch {
-    return Promise.resolve("");
+    return Promise.resolve(undefined);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Judges when the machine reaches the Internet another way than before, so that what hangs on the old way has to start
  * over: another default route, another address, waking up. A change counts when it lasts. A machine, driven by the shell,
- * which reads the path (a text, empty when there is none) whenever the kernel tells of something.
+ * which reads the path (a text, empty when there is none) whenever the kernel tells of something. What cannot be read is not
+ * shown to it: what was known then holds.
  */
 
 import { type Duration, type Instant, seconds, type Wake } from "../base/time.ts";
@@ -19,8 +20,8 @@ export type PathChange =
 export class PathWatch {
   readonly #pace = new Pace({ shortest: seconds(2), inRow: 4, longest: seconds(10) });
   /** The path that the owner works with. */
-  #settled: string;
-  #current: string;
+  #settled: string | undefined;
+  #current: string | undefined;
   #currentSince: Instant;
   /** Since when there is a path that is not the settled one; a return to that ends it. */
   #differsSince: Instant | undefined;
@@ -29,15 +30,15 @@ export class PathWatch {
   #doubt: "back" | "woken" | undefined;
   #change: PathChange | undefined;
 
-  /** `path` is what the owner starts with. */
-  constructor(path: string, now: Instant) {
+  /** `path` is what the owner starts with; undefined: the first one that is shown. */
+  constructor(path: string | undefined, now: Instant) {
     this.#settled = path;
     this.#current = path;
     this.#currentSince = now;
     if (path === "") this.#goneSince = now;
   }
 
-  /** Whether there is a way at all, as last read. */
+  /** Whether there is a way at all, as last read; true while nobody knows. */
   get hasPath(): boolean {
     return this.#current !== "";
   }
@@ -45,6 +46,7 @@ export class PathWatch {
   /** Takes the path as it is. */
   handlePath(path: string, now: Instant): void {
     if (path === this.#current) return this.#judge(now);
+    this.#settled ??= path;
     if (this.#goneSince !== undefined && path !== "") {
       if (now - this.#goneSince >= SHORT_ABSENCE) this.#doubt ??= "back";
       this.#goneSince = undefined;
@@ -86,7 +88,7 @@ export class PathWatch {
 
   /** When the owner has to start over, as things are; undefined if there is nothing to do, or nowhere to go. */
   get #dueAt(): Instant | undefined {
-    if (this.#current === "") return undefined;
+    if (this.#current === undefined || this.#current === "") return undefined;
     const isMoved = this.#current !== this.#settled;
     if (!isMoved && this.#doubt === undefined) return undefined;
     // Whatever it is: after sleep nothing of before works.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { IpAddress, IpNetwork } from "../../lib/base/ip.ts";
 import type { Address, Link, OperState, Route } from "../../ffi/linux/netlink/mod.ts";
-import { networkPath, type NetworkPathSources } from "../../ffi/linux/network_path.ts";
+import { networkPath, type NetworkPathSources, readNetworkPath } from "../../ffi/linux/network_path.ts";
 
 function link(index: number, name: string, changes: Partial<Link> = {}): Link {
   return {
@@ -184,4 +184,34 @@ Deno.test("networkPath: is empty without a default route, and never throws", () 
         assert.doesNotMatch(networkPath({ links, addresses, routes }, "fz0"), /fz0|lo /),
     ),
   );
+});
+
+Deno.test("readNetworkPath: tells that the kernel did not tell, which is not that there is no way", async () => {
+  // In a process that may open few files, and has opened them all.
+  const script = `
+    import { readNetworkPath } from ${JSON.stringify(import.meta.resolve("../../ffi/linux/network_path.ts"))};
+    const before = await readNetworkPath("fz0");
+    const files = [];
+    try {
+      for (;;) files.push(Deno.openSync("/dev/null"));
+    } catch { /* No more. */ }
+    const meanwhile = await readNetworkPath("fz0");
+    for (const file of files) file.close();
+    const after = await readNetworkPath("fz0");
+    console.log(JSON.stringify([typeof before, typeof meanwhile, after === before, files.length > 0]));
+  `;
+  const command = new Deno.Command("sh", {
+    args: ["-c", 'ulimit -n 100; exec "$0" "$@"', Deno.execPath(), "run", "--quiet", "-A", "-"],
+    cwd: new URL("../..", import.meta.url),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  });
+  const child = command.spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(script));
+  await writer.close();
+  const { stdout } = await child.output();
+  assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), ["string", "undefined", true, true]);
+  assert.equal(typeof await readNetworkPath("fz0"), "string");
 });

@@ -8,6 +8,7 @@ class World {
   reads = 0;
   offset = 0;
   touches = 0;
+  blind = 0;
   isClosed = false;
   readonly changes: string[] = [];
   tell: () => void = () => {};
@@ -15,7 +16,10 @@ class World {
   readonly watch: NetworkWatch;
 
   constructor(
-    { hasEvents = true, read }: { hasEvents?: boolean | Error; read?: () => Promise<string> } = {},
+    { hasEvents = true, read }: {
+      hasEvents?: boolean | Error;
+      read?: () => Promise<string | undefined>;
+    } = {},
   ) {
     this.watch = new NetworkWatch({
       read: () => {
@@ -33,6 +37,7 @@ class World {
         this.touches++;
         return this.onTouched();
       },
+      onBlind: (count) => this.blind = count,
       clock: { now: () => performance.now() + this.offset },
     });
   }
@@ -96,18 +101,6 @@ Deno.test("NetworkWatch: a clock that jumped means that the machine slept", asyn
   await eventually(() => assert.deepEqual(world.changes, ["woken"]));
 });
 
-Deno.test("NetworkWatch: a path that cannot be read is none", async () => {
-  let fails = false;
-  await using world = await World.running({
-    read: () => fails ? Promise.reject(new Error("no")) : Promise.resolve("wifi"),
-  });
-  assert.ok(world.watch.hasPath);
-  fails = true;
-  world.tell();
-  await eventually(() => assert.ok(!world.watch.hasPath));
-  assert.deepEqual(world.changes, []);
-});
-
 Deno.test("NetworkWatch: says nothing after the owner has started over by itself, or stopped it", async () => {
   let path = "wifi";
   let onLook = () => {};
@@ -130,4 +123,41 @@ Deno.test("NetworkWatch: says nothing after the owner has started over by itself
   assert.ok(world.isClosed);
   await sleep(700);
   assert.deepEqual(world.changes, []);
+});
+
+const BLIND: readonly (readonly [name: string, read: () => Promise<undefined>])[] = [
+  ["tells nothing", () => Promise.resolve(undefined)],
+  ["fails", () => Promise.reject(new Error("no buffer space available"))],
+  ["fails at once", () => {
+    throw new Error("too many open files");
+  }],
+];
+for (const [name, read] of BLIND) {
+  Deno.test(`NetworkWatch: keeps what it knew while the system ${name}, counts it, and looks again soon`, async () => {
+    let isBlind = false;
+    let path = "wifi";
+    await using world = await World.running({ read: () => isBlind ? read() : Promise.resolve(path) });
+    isBlind = true;
+    world.tell();
+    // Without another event, and sooner than for want of trust in events.
+    await eventually(() => assert.ok(world.blind >= 2));
+    assert.deepEqual([world.watch.hasPath, world.changes], [true, []]);
+    path = "ethernet";
+    isBlind = false;
+    await eventually(() => assert.deepEqual(world.changes, ["moved"]));
+  });
+}
+
+Deno.test("NetworkWatch: starts blind, and takes the first path that it sees for the one to compare with", async () => {
+  let path: string | undefined;
+  await using world = await World.running({ read: () => Promise.resolve(path) });
+  assert.deepEqual([world.watch.hasPath, world.blind], [true, 1]);
+  path = "wifi";
+  const { reads } = world;
+  await eventually(() => assert.ok(world.reads > reads));
+  await sleep(300);
+  assert.deepEqual(world.changes, []);
+  path = "ethernet";
+  world.tell();
+  await eventually(() => assert.deepEqual(world.changes, ["moved"]));
 });

@@ -60,11 +60,14 @@ export class NetlinkSocket {
     }
   }
 
-  /** Returns the one thing that `request` asks for, undefined where there is none. */
+  /** Returns the one thing that `request` asks for, undefined where there is none. Asks again, a few times, where that may help. */
   get<T>(request: Request, read: Reader<T>): T | undefined {
-    const found: T[] = [];
-    this.#exchange({ ...request, flags: request.flags | MessageFlag.acknowledge }, read, found);
-    return found[0];
+    const flags = request.flags | MessageFlag.acknowledge;
+    for (let attempt = 1;; attempt++) {
+      const found: T[] = [];
+      const { verdict } = this.#exchange({ ...request, flags }, read, found);
+      if (attempt === ATTEMPTS || !TRANSIENT.includes(verdict.errno)) return found[0];
+    }
   }
 
   /** Makes changes, each even if one before it was refused. Returns the refusals in the same order. */

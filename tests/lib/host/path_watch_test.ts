@@ -126,3 +126,14 @@ Deno.test("PathWatch: whatever happens, it ends settled on the last path, with b
     assert.equal(watch.hasPath, last !== "");
   }));
 });
+
+Deno.test("PathWatch: without a path to begin with, the first one that is shown is no change", () => {
+  const blind = () => new PathWatch(undefined, 0);
+  assert.ok(blind().hasPath);
+  assert.deepEqual(run(blind(), [[1, "wifi"], [10, "ethernet"]], 60), ["10.2 moved"]);
+  assert.deepEqual(run(blind(), [[1, "WOKEN"]], 60), []);
+  assert.deepEqual(run(blind(), [[1, "WOKEN"], [2, "wifi"]], 60), ["2 woken"]);
+  const without = blind();
+  assert.deepEqual(run(without, [[1, ""]], 60), []);
+  assert.ok(!without.hasPath);
+});
