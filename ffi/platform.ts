@@ -287,8 +287,15 @@ export interface SystemDns {
   check(): Promise<void>;
   /** Returns the machine's own upstream resolvers, in order, without ours. As last read, or empty, where they cannot be read. */
   upstreams(): Promise<Resolver[]>;
-  /** Makes the machine ask `sentinels`. An empty list undoes. Throws a Fault ("dns", "privilege"). */
-  set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void>;
+  /**
+   * Makes the machine ask `sentinels`. An empty list undoes. `oneLabelDomain` is searched, too, where the machine asks nobody
+   * for a name of one label that no search domain makes longer. Throws a Fault ("dns", "privilege").
+   */
+  set(
+    sentinels: readonly IpAddress[],
+    searchDomain: string | undefined,
+    oneLabelDomain?: string,
+  ): Promise<void>;
   /** Forgets cached answers. */
   flush(): Promise<void>;
   /** Returns false if somebody has overwritten what `set` did; `set` again repairs it. */

@@ -193,7 +193,7 @@ export class ClientHost {
       await this.bypass.setRoutes(routes);
       await this.#network.setRoutes(routes);
       if (before === undefined || dnsText(before) !== dnsText(config)) {
-        await this.#dns.set(dns.sentinels, dns.searchDomain);
+        await this.#dns.set(dns.sentinels, dns.searchDomain, dns.oneLabelDomain);
         this.#upkeep.noteSet();
       }
       this.#applied = config;
@@ -231,7 +231,7 @@ export class ClientHost {
       await this.#attempt(async () => await this.#network.followServers?.());
       const dns = this.#applied?.dns;
       if (dns === undefined) return;
-      await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain));
+      await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain, dns.oneLabelDomain));
     });
   }
 
@@ -320,7 +320,7 @@ export class ClientHost {
 const ITSELF = SocketAddress.from("127.0.0.1:53");
 
 function dnsText({ dns }: InterfaceConfig): string {
-  return `${dns.searchDomain} ${dns.sentinels.join(" ")}`;
+  return `${dns.searchDomain} ${dns.oneLabelDomain} ${dns.sentinels.join(" ")}`;
 }
 
 /** Whether what is changed is found nowhere but in the journal, and breaks the machine's DNS until it is undone. */

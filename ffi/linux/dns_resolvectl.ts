@@ -33,11 +33,16 @@ export class ResolvectlDns implements SystemDns {
     return found.filter((address) => !this.#isSentinel(address)).map((address) => ({ address }));
   }
 
-  async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
+  async set(
+    sentinels: readonly IpAddress[],
+    searchDomain: string | undefined,
+    oneLabelDomain?: string,
+  ): Promise<void> {
     if (sentinels.length === 0) return void await this.undo();
     await must("dns", this.#device, ...sentinels.map(String));
     // With a search domain alone, resolved would ask other links in parallel; "~." makes this one the only one.
-    await must("domain", this.#device, ...(searchDomain === undefined ? [] : [searchDomain]), "~.");
+    const searched = [searchDomain, oneLabelDomain].filter((name) => name !== undefined);
+    await must("domain", this.#device, ...searched, "~.");
     await must("default-route", this.#device, "yes");
     for (const feature of ["dnsovertls", "dnssec", "llmnr", "mdns"]) {
       const { code, stderr } = await resolvectl(feature, this.#device, "no");

@@ -93,15 +93,20 @@ export class ResolvedDns implements SystemDns {
     return this.#upstreams;
   }
 
-  async set(sentinels: readonly IpAddress[], searchDomain: string | undefined): Promise<void> {
+  async set(
+    sentinels: readonly IpAddress[],
+    searchDomain: string | undefined,
+    oneLabelDomain?: string,
+  ): Promise<void> {
     if (sentinels.length === 0) return void await this.undo();
-    if (!await this.#findBus()) return await this.#tool.set(sentinels, searchDomain);
+    if (!await this.#findBus()) return await this.#tool.set(sentinels, searchDomain, oneLabelDomain);
     const index = linkIndex(this.#device);
     if (index === undefined) {
       throw new Fault("dns", `Cannot set DNS of the device "${this.#device}": it does not exist`);
     }
     // With a search domain alone, resolved would ask other links in parallel; "~." makes this one the only one.
-    const domains: Domain[] = [...(searchDomain === undefined ? [] : [[searchDomain, false] as const]), ROOT];
+    const searched = [searchDomain, oneLabelDomain].filter((name) => name !== undefined);
+    const domains: Domain[] = [...searched.map((name) => [name, false] as const), ROOT];
     this.#journal.note({ id: "resolved", type: "resolved", device: this.#device });
     this.#wanted = { sentinels, domains };
     const outcome = await withBus(async (bus) => {

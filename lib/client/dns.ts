@@ -56,6 +56,8 @@ interface TunnelQuery {
 
 interface DeviceQuery {
   readonly resourceId: string;
+  /** The device's name; the one that was asked for may be longer. */
+  readonly domain: string;
   readonly question: Question;
   readonly deadline: Instant;
 }
@@ -159,7 +161,7 @@ export class ClientDns {
     const name = domain.toLowerCase();
     for (
       const { question } of this.#takeDeviceQueries((each) =>
-        each.question.query.name === name && each.resourceId === resourceId
+        each.domain === name && each.resourceId === resourceId
       )
     ) {
       const { query } = question;
@@ -292,9 +294,9 @@ export class ClientDns {
   #askPortal(question: Question, resourceId: string, domain: string, now: Instant): void {
     if (this.#deviceQueries.length >= MAX_PENDING) return this.fail(question, now);
     const isAsked = this.#deviceQueries.some((each) =>
-      each.resourceId === resourceId && each.question.query.name === domain
+      each.resourceId === resourceId && each.domain === domain
     );
-    this.#deviceQueries.push({ resourceId, question, deadline: now + QUERY_TIMEOUT });
+    this.#deviceQueries.push({ resourceId, domain, question, deadline: now + QUERY_TIMEOUT });
     if (!isAsked) this.#requests.push({ type: "device", resourceId, domain });
   }
 

@@ -23,7 +23,12 @@ export interface InterfaceConfig {
   readonly ipv6: IpAddress;
   /** Networks to route into the TUN device. */
   readonly routes: readonly IpNetwork[];
-  readonly dns: { readonly sentinels: readonly IpAddress[]; readonly searchDomain: string | undefined };
+  readonly dns: {
+    readonly sentinels: readonly IpAddress[];
+    readonly searchDomain: string | undefined;
+    /** A search domain for systems that find no name of one label without; undefined while no resource has such a name. */
+    readonly oneLabelDomain: string | undefined;
+  };
 }
 
 /** Something that happened to a client. */

@@ -1,6 +1,7 @@
 /** What the portal says about this client itself: tunnel addresses, resolvers, search domain; and what follows from it. */
 
 import { IpAddress, IpNetwork, SocketAddress } from "../base/ip.ts";
+import { ONE_LABEL_DOMAIN } from "../dns/one_label.ts";
 import { PROXY_RANGES } from "../dns/proxy_ips.ts";
 import { SENTINEL_RANGES, type UpstreamSources } from "../dns/sentinels.ts";
 import type { ClientInterface } from "../wire/portal/client.ts";
@@ -44,6 +45,7 @@ export function interfaceConfig(
   for (const { network } of resources.networks) ofResources.set(network.toString(), network);
   const texts = [...ofResources.keys()].sort();
   const { ipv4, ipv6, searchDomain } = own;
+  const oneLabelDomain = resources.hasOneLabelNames ? ONE_LABEL_DOMAIN : undefined;
   return {
     config: {
       ipv4,
@@ -55,9 +57,9 @@ export function interfaceConfig(
         ...texts.map((text) => ofResources.get(text)!),
         ...(isInternetActive ? EVERYWHERE : []),
       ],
-      dns: { sentinels, searchDomain },
+      dns: { sentinels, searchDomain, oneLabelDomain },
     },
-    text: [ipv4, ipv6, searchDomain, sentinels, isInternetActive, texts].join(" "),
+    text: [ipv4, ipv6, searchDomain, oneLabelDomain, sentinels, isInternetActive, texts].join(" "),
   };
 }
 

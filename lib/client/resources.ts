@@ -101,6 +101,11 @@ export class Resources {
     return found;
   }
 
+  /** Whether one that is enabled is known by names of one label. */
+  get hasOneLabelNames(): boolean {
+    return this.#stub.hasOneLabelNames;
+  }
+
   /** Returns the id of the pool that the device at the address with this key is a member of, or undefined. */
   poolOf(key: AddressKey): string | undefined {
     return this.#poolMembers.get(key);

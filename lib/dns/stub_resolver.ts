@@ -5,6 +5,7 @@
 
 import { IpAddress } from "../base/ip.ts";
 import { type AnswerRecord, type DnsQuery, encodeDnsAnswer, RecordType, ResponseCode } from "../wire/dns.ts";
+import { isForOneLabel, oneLabelOf } from "./one_label.ts";
 import type { Pattern } from "./pattern.ts";
 import { PatternMap, type PatternMatch } from "./pattern_map.ts";
 import type { ProxyIps } from "./proxy_ips.ts";
@@ -38,6 +39,7 @@ const STUB_TTL = 1;
 export class StubResolver {
   readonly #proxyIps: ProxyIps;
   readonly #resources = new PatternMap<NamedResource>();
+  readonly #forOneLabel = new Set<string>();
 
   constructor(proxyIps: ProxyIps) {
     this.#proxyIps = proxyIps;
@@ -45,11 +47,19 @@ export class StubResolver {
 
   /** Adds or replaces a resource. */
   set(resource: NamedResource, pattern: Pattern): void {
+    this.delete(resource.id);
     this.#resources.set(resource.id, pattern, resource);
+    if (isForOneLabel(pattern)) this.#forOneLabel.add(resource.id);
   }
 
   delete(id: string): void {
     this.#resources.delete(id);
+    this.#forOneLabel.delete(id);
+  }
+
+  /** Whether a resource is known by names of one label. */
+  get hasOneLabelNames(): boolean {
+    return this.#forOneLabel.size > 0;
   }
 
   /** Returns the resources whose pattern matches `name`, the most specific first. */
@@ -59,7 +69,10 @@ export class StubResolver {
 
   /** Returns what to do with `query`. Assigns proxy addresses on the way. */
   decide(query: DnsQuery): DnsDecision {
-    if (query.opcode !== OPCODE_QUERY || query.class !== CLASS_IN) return RECURSE;
+    const label = oneLabelOf(query.name);
+    const isOrdinary = query.opcode === OPCODE_QUERY && query.class === CLASS_IN;
+    if (label !== undefined) return this.#oneLabel(query, isOrdinary ? label : "");
+    if (!isOrdinary) return RECURSE;
     if (query.name === CANARY) return answer(query, ResponseCode.nameError);
     if (query.type === RecordType.ptr) return this.#reverse(query);
     const matches = this.match(query.name);
@@ -68,10 +81,7 @@ export class StubResolver {
     switch (query.type) {
       case RecordType.a:
       case RecordType.aaaa:
-        if (best.type === "dynamic-pool") {
-          return { type: "device-pool", resourceId: best.id, name: query.name };
-        }
-        return this.#addresses(query, best, dnsResourceIds(matches));
+        return this.#addresses(query, query.name, matches);
       case RecordType.srv:
       case RecordType.txt:
         return best.type === "dns" ? { type: "site", resourceIds: dnsResourceIds(matches) } : RECURSE;
@@ -82,8 +92,21 @@ export class StubResolver {
     }
   }
 
-  #addresses(query: DnsQuery, best: NamedResource, resourceIds: readonly string[]): DnsDecision {
-    const addresses = this.#proxyIps.assign(query.name);
+  /** Only addresses are asked so: of a name without a search domain resolvers ask the rest of us. */
+  #oneLabel(query: DnsQuery, label: string): DnsDecision {
+    const matches = this.match(label);
+    if (!matches.some(({ pattern }) => isForOneLabel(pattern))) return answer(query, ResponseCode.nameError);
+    if (query.type !== RecordType.a && query.type !== RecordType.aaaa) {
+      return answer(query, ResponseCode.noError);
+    }
+    return this.#addresses(query, label, matches);
+  }
+
+  /** Answers with the addresses of `name`, which `query` asks for; there is a match. */
+  #addresses(query: DnsQuery, name: string, matches: readonly PatternMatch<NamedResource>[]): DnsDecision {
+    const best = matches[0]!.value;
+    if (best.type === "dynamic-pool") return { type: "device-pool", resourceId: best.id, name };
+    const addresses = this.#proxyIps.assign(name);
     const records = query.type === RecordType.a
       ? best.ipStack === "ipv6-only" ? [] : addressRecords("A", addresses.ipv4)
       : best.ipStack === "ipv4-only"
@@ -92,7 +115,7 @@ export class StubResolver {
     return {
       type: "answer",
       message: encodeDnsAnswer(query, ResponseCode.noError, records),
-      resolved: { name: query.name, resourceIds },
+      resolved: { name, resourceIds: dnsResourceIds(matches) },
     };
   }
 

@@ -33,9 +33,12 @@ Deno.test(
       await eventually(async () => assert.match((await query()).stdout, /db\.example\.com: 100\./));
       assert.match(await settings(), /\(eth\d+\): yes[^]*\(eth\d+\): yes/);
     });
-    await check("a resource of one label is found where resolved.conf lets it", async () => {
-      assert.match((await query(ONE_LABEL.address)).stdout, /gitlab: 100\./);
-    });
+    await check(
+      "a resource of one label is found where resolved.conf has such names asked of DNS servers, too",
+      async () => {
+        assert.match((await query(ONE_LABEL.address)).stdout, /gitlab: 100\./);
+      },
+    );
     await check("unsigned answers are refused where our link is as strict as the others", async () => {
       await client.must(["resolvectl", "dnssec", "fz0", "yes"]);
       await client.must(["resolvectl", "flush-caches"]);
@@ -52,7 +55,7 @@ Deno.test(
   }),
 );
 
-/** Without the last, resolved sends names of one label to neighbours only. */
+/** With the last, resolved asks DNS servers for names of one label as they are. */
 const SETTINGS = "DNSSEC=yes\nDNSOverTLS=yes\nResolveUnicastSingleLabel=yes\n";
 /** The host's folder is a link into the machine's. */
 const OWN_FOLDER = "if [ -L /etc/systemd ]; then rm /etc/systemd; fi; mkdir -p /etc/systemd";
