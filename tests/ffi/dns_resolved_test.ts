@@ -52,6 +52,27 @@ Deno.test("ResolvedDns: what is asked now and then does not start it, what is se
   });
 });
 
+Deno.test("ResolvedDns.set: searches the account's domain first, then the one for names of one label, and gets every name", () => {
+  const domains: unknown[] = [];
+  const asked = (call: FakeCall) => {
+    if (call.member === "SetLinkDomains") domains.push(call.body[1]);
+    return answer(call);
+  };
+  return withFakeBus(asked, async () => {
+    const dns = createSystemDns(OPTIONS);
+    await dns.set([SENTINEL], "corp.example", "one.test");
+    await dns.set([SENTINEL], undefined, "one.test");
+    await dns.set([SENTINEL], undefined, undefined);
+    const ROOT = [".", true];
+    assert.deepEqual(domains, [
+      [["corp.example", false], ["one.test", false], ROOT],
+      [["one.test", false], ROOT],
+      [ROOT],
+    ]);
+    await dns.undo();
+  });
+});
+
 Deno.test("ResolvedDns.upstreams: are those last read while it is away, and none before that", () => {
   let isAway = true;
   return withFakeBus((call) => isAway && call.member !== "Hello" ? "end" : answer(call), async () => {

@@ -261,19 +261,19 @@ const RESOLVED = {
   log: silentLog,
 } as const;
 
-Deno.test("ResolvedDns: sets resolvers, search and catch-all domain of the device, and reverts them", () =>
+Deno.test("ResolvedDns: sets resolvers, search and catch-all domains of the device, and reverts them", () =>
   withResolvectl(
     'if [ "$1" = dns ] && [ $# = 2 ]; then echo "Link 3 (fz0): 100.100.111.1"; fi',
     async (folder) => {
       const control = createSystemDns(RESOLVED);
-      await control.set(SENTINELS.slice(0, 1), "fz.test");
+      await control.set(SENTINELS.slice(0, 1), "fz.test", "one.test");
       assert.equal(await control.isInForce(), true);
       await control.undo();
       await control.undo();
       const calls = (await Deno.readTextFile(`${folder}/calls`)).trim().split("\n");
       assert.deepEqual(calls, [
         "dns fz0 100.100.111.1",
-        "domain fz0 fz.test ~.",
+        "domain fz0 fz.test one.test ~.",
         "default-route fz0 yes",
         "dnsovertls fz0 no",
         "dnssec fz0 no",
