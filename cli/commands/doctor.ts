@@ -50,12 +50,16 @@ Exits with 0 if a session can work, otherwise with the code of the first problem
 /** Settings that cannot be used are a finding, not an end. */
 async function question(context: CliContext, options: Options): Promise<DoctorQuestion> {
   try {
-    const { settings } = await sessionSettings(context, options);
-    const { apiUrl, tokenPath, dnsControl, tunName } = settings;
-    const measured = await measure(context, settings);
-    return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, ...measured };
+    return await usableQuestion(context, options);
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
+    // A way of another system says nothing against the rest, nor against this machine's own way.
+    const rest = await (options.dnsControl === undefined
+      ? undefined
+      : usableQuestion(context, { ...options, dnsControl: undefined }).catch(() =>
+        undefined
+      ));
+    if (rest !== undefined) return { ...rest, settingsFailure: error.message };
     const { tokenPath } = await (await context.host.profiles()).locate(
       profileChoice(context, options.profile),
     );
@@ -63,6 +67,13 @@ async function question(context: CliContext, options: Options): Promise<DoctorQu
     const measured = await measure(context, { apiUrl, tokenPath, name, id });
     return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: error.message, ...measured };
   }
+}
+
+async function usableQuestion(context: CliContext, options: Options): Promise<DoctorQuestion> {
+  const { settings } = await sessionSettings(context, options);
+  const { apiUrl, tokenPath, dnsControl, tunName } = settings;
+  const measured = await measure(context, settings);
+  return { apiUrl, tokenPath, dnsControl, tunName, settingsFailure: undefined, ...measured };
 }
 
 async function measure(

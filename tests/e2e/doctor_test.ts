@@ -69,6 +69,13 @@ Deno.test(
       assert.equal(code, 8);
       assert.match(the(findings, "dns").message, /systemd-resolved/);
     });
+    await check("a way of DNS of another system: 2, and told once", async () => {
+      const { code, findings } = await doctor(network, [], ["--dns-control", "nrpt"]);
+      assert.equal(code, 2);
+      const problems = findings.filter(({ status }) => status === "problem");
+      assert.deepEqual(problems.map(({ check }) => check), ["settings"]);
+      assert.match(problems[0]!.message, /"nrpt" is a way of another system/);
+    });
     await check(
       "a strict reverse path filter: fine; another VPN on the tunnel's addresses: a warning",
       async () => {
