@@ -75,6 +75,21 @@ Deno.test(
       await systemd.must([...FZ, "up"]);
       await eventually(async () => assert.equal(await systemd.property("ActiveState"), "active"));
     });
+    await check(
+      "stopped with DNS that it cannot put back: failed with 8, and put back by the stop hook",
+      async () => {
+        const pid = await systemd.property("MainPID");
+        // For it alone: the stop hook gets mounts of its own.
+        await systemd.must(["nsenter", "-t", pid, "-m", "mount", "-o", "remount,bind,ro", "/etc"]);
+        await systemd.must(["systemctl", "stop", "fz"]);
+        assert.equal(await systemd.property("ActiveState"), "failed");
+        assert.equal(await systemd.property("Result"), "exit-code");
+        assert.equal(await systemd.property("ExecMainStatus"), "8");
+        await assertUntouched(network);
+        await systemd.must([...FZ, "up"]);
+        assert.equal(await systemd.property("ActiveState"), "active");
+      },
+    );
     await check("a revoked credential: not restarted over and over", async () => {
       await network.admin("DELETE", "/v1/tokens/client");
       await eventually(async () => assert.match(await systemd.property("StatusText"), /sign/i));
