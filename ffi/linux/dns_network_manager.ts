@@ -13,7 +13,7 @@ import type { DBusValue } from "../../lib/wire/dbus/value.ts";
 import type { Resolver, SystemDns, SystemDnsOptions } from "../platform.ts";
 import { type Bus, type BusError, NoReply } from "./dbus/bus.ts";
 import { isRefusal } from "./dbus/polkit.ts";
-import { getProperty, pathIn, QUICK_MS, UNEXPECTED, withBus } from "./dbus/properties.ts";
+import { getProperty, pathIn, UNEXPECTED, withBus, withRunning } from "./dbus/properties.ts";
 import { watchService } from "./dbus/watch.ts";
 import { linkIndex, NetlinkRoute } from "./netlink/mod.ts";
 import {
@@ -42,10 +42,21 @@ const PERMISSION = `${SERVICE}.network-control`;
 /** NetworkManager learns of a device and its addresses from the kernel when we do, and writes files after it answered. */
 const ATTEMPTS = 50;
 const ATTEMPT_MS = 100;
+const ATTEMPTS_UNTIL_AGAIN = 10;
 /** NMManagerReloadFlags: write /etc/resolv.conf anew. */
 const RELOAD_DNS_RC = 2;
 /** NMDeviceReapplyFlags, since 1.42: addresses and routes that others set stay, without a moment's absence. */
 const PRESERVE_EXTERNAL_IP = 1;
+/** It is being restarted, or gone. */
+const AWAY: ReadonlySet<string> = new Set([
+  NoReply,
+  "org.freedesktop.DBus.Error.NameHasNoOwner",
+  "org.freedesktop.DBus.Error.ServiceUnknown",
+]);
+const PASSING: ReadonlySet<string> = new Set([
+  `${SERVICE}.Device.VersionIdMismatch`,
+  `${SERVICE}.Device.NotActive`,
+]);
 /** Unable to use the resolvers of a device that it did not set up itself. */
 const BROKEN_VERSION = /^1\.26\.[0-5](?:\D|$)/;
 
@@ -58,6 +69,7 @@ export class NetworkManagerDns implements SystemDns {
   readonly #resolvConf: string;
   #sentinels: readonly IpAddress[] = [];
   #isSilent = false;
+  #lastOthers: NmConfiguration[] = [];
 
   constructor({ device, isSentinel, journal, log, resolvConfPath }: SystemDnsOptions) {
     this.#device = device;
@@ -123,26 +135,28 @@ export class NetworkManagerDns implements SystemDns {
     this.#journal.note({ id: "network-manager", type: "network-manager", device: this.#device });
     this.#sentinels = sentinels;
     const outcome = await withBus(async (bus) => {
-      const apply = () =>
+      const apply = (attempts?: number) =>
         reapply(
           bus,
           this.#device,
           (applied) => withDns(applied, { sentinels, searchDomains, addresses: addressesOf(this.#device) }),
+          attempts,
         );
-      const done = await apply();
-      if (!done.ok) return done;
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        if (await this.#isKnown(bus)) {
-          if (await this.#isWritten(bus)) return ok(undefined);
-          // It writes the file when something changed for it, which an overwritten file is not.
-          if (attempt % 10 === 9) {
-            const written = await this.#haveItWritten(bus, apply);
-            if (!written.ok) return written;
-          }
-        }
+      let told: Result<unknown, BusError> = await apply();
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        if (!told.ok && !AWAY.has(told.reason.name)) return told;
+        const isKnown = await this.#isKnown(bus);
+        if (isKnown && await this.#isWritten(bus)) return ok(undefined);
         await sleep();
+        if (attempt % ATTEMPTS_UNTIL_AGAIN !== 0) continue;
+        this.#log.debug("NetworkManager does not use our resolvers", { attempt, isKnown });
+        // It was restarted after we told it; or it writes the file when something changed for it, which an overwritten
+        // file is not.
+        told = isKnown ? await this.#haveItWritten(bus, apply) : await apply(ATTEMPTS_UNTIL_AGAIN);
       }
-      return err({ name: UNEXPECTED.name, message: "it took our resolvers, and does not use them" });
+      return told.ok
+        ? err({ name: UNEXPECTED.name, message: "it took our resolvers, and does not use them" })
+        : told;
     });
     if (outcome.ok) return;
     // Still wanted: when NetworkManager is itself again, it is seen that they are not in force.
@@ -156,12 +170,12 @@ export class NetworkManagerDns implements SystemDns {
 
   async isInForce(): Promise<boolean> {
     if (this.#sentinels.length === 0) return true;
-    const outcome = await withBus(async (bus) => {
+    const outcome = await withRunning(async (bus) => {
       const version = await getProperty(bus, MANAGER, "Version");
       // While it is away nothing can be repaired either.
       if (!version.ok) return version;
       return ok(await this.#isKnown(bus) && await this.#isWritten(bus));
-    }, QUICK_MS);
+    });
     this.#tellOfSilence(!outcome.ok && outcome.reason.name === NoReply);
     return !outcome.ok || outcome.value;
   }
@@ -184,10 +198,13 @@ export class NetworkManagerDns implements SystemDns {
     return isUndone;
   }
 
-  /** What NetworkManager knows of other devices; empty where it cannot be read. */
+  /** What NetworkManager knows of other devices, as last read: that it is restarted says nothing of their resolvers. */
   async #others(): Promise<NmConfiguration[]> {
-    const outcome = await withBus((bus) => getProperty(bus, DNS_MANAGER, "Configuration"), QUICK_MS);
-    return outcome.ok ? readConfiguration(outcome.value).filter(({ device }) => device !== this.#device) : [];
+    const outcome = await withRunning((bus) => getProperty(bus, DNS_MANAGER, "Configuration"));
+    if (outcome.ok) {
+      this.#lastOthers = readConfiguration(outcome.value).filter(({ device }) => device !== this.#device);
+    }
+    return this.#lastOthers;
   }
 
   /** Has NetworkManager write the file again; `apply` gives it our resolvers. */
@@ -232,9 +249,8 @@ export async function undoNetworkManager(
 /** Our resolvers are all that such a device has: what others set up, NetworkManager knows no resolvers of. */
 async function restore(device: string): Promise<boolean> {
   if (linkIndex(device) === undefined) return false;
-  const outcome = await withBus(
-    (bus) => reapply(bus, device, (applied) => withoutDns(applied, addressesOf(device)), 1),
-    QUICK_MS,
+  const outcome = await withRunning((bus) =>
+    reapply(bus, device, (applied) => withoutDns(applied, addressesOf(device)), 1)
   );
   if (outcome.ok) return true;
   if (isRefusal(outcome.reason)) throw faultOf(outcome.reason);
@@ -288,8 +304,8 @@ async function reapply(
     if (!done.ok && done.reason.name === `${SERVICE}.Device.InvalidArgument`) done = await apply(0);
     if (done.ok) return done;
     failure = done.reason;
-    // Somebody changed it in between: look again.
-    if (failure.name !== `${SERVICE}.Device.VersionIdMismatch`) return done;
+    // Somebody changed it in between, or NetworkManager is about to take the device up: look again.
+    if (!PASSING.has(failure.name)) return done;
   }
   return err(failure);
 }

@@ -3,6 +3,7 @@
  * NetworkManager. They end with the host.
  */
 
+import assert from "node:assert/strict";
 import type { Host } from "../../../io/lab/host.ts";
 import type { LabProcess } from "../../../io/lab/process.ts";
 import { eventually } from "./on_network.ts";
@@ -108,12 +109,13 @@ level=INFO
 `;
 
 async function waitForName(host: Host, name: string): Promise<void> {
-  const ask = [
-    "dbus-send",
-    "--system",
-    "--print-reply",
-    "--dest=org.freedesktop.DBus",
-    "/org/freedesktop/DBus",
-  ];
-  await eventually(() => host.must([...ask, "org.freedesktop.DBus.GetNameOwner", `string:${name}`]));
+  await eventually(async () => assert.ok((await namesOnBus(host)).includes(`"${name}"`)));
+}
+
+/** Returns the names that programs have on the bus of `host`, as dbus-send(1) prints them. */
+export function namesOnBus(host: Host): Promise<string> {
+  return host.must([
+    ...["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus"],
+    ...["/org/freedesktop/DBus", "org.freedesktop.DBus.ListNames"],
+  ]);
 }
