@@ -57,16 +57,19 @@ Deno.test(
     const changes: readonly Change[] = [
       {
         name: "a resource comes and goes",
+        steps: /RTM_NEWROUTE/,
         begin: async () => {
           const added = await network.admin("POST", "/v1/resources", {
-            ...{ name: "more", type: "cidr", address: "10.77.0.0/16", site: "site", groups: ["robots"] },
+            ...{ name: "more", type: "cidr", address: "10.77.0.0/16", site: "site" },
           });
+          await network.admin("POST", "/v1/policies", { group: "robots", resource: "more" });
           await sleep(300);
           await network.admin("DELETE", `/v1/resources/${(added as { id: string }).id}`);
         },
       },
       {
         name: "full tunnel goes on and off",
+        steps: /RTM_NEWROUTE/,
         begin: async () => {
           for (const word of ["on", "off"]) {
             await network.fz(["internet", word], {});
@@ -85,17 +88,22 @@ Deno.test(
           await eventually(() => network.curl(WEB, "--max-time", "3"));
           const stepper = new Stepper(network.client, { attachTo: await sessionPid(network), killAt });
           await stepper.attached;
-          await Promise.race([change.begin(client).catch(() => {}), stepper.outcome]);
+          const begun = change.begin(client);
+          await Promise.race([begun, stepper.outcome]);
           // What is still to come, comes soon.
           if (await Promise.race([stepper.killed.promise, sleep(1500)]) === undefined) {
             client.process.kill("SIGTERM");
           }
+          await begun;
           wasKilled = await assertHarmless(network, clean, stepper, killAt);
           if (wasKilled) killedAfter.push((await stepper.outcome).killedAfter!);
         });
         if (!wasKilled) break;
       }
       assert.notEqual(killedAfter.length, 0, change.name);
+      if (IS_WHOLE && change.steps !== undefined) {
+        assert.ok(killedAfter.some((call) => change.steps!.test(call)), killedAfter.join("\n"));
+      }
       await report(check, change.name, killedAfter);
     }
   }),
@@ -103,6 +111,8 @@ Deno.test(
 
 interface Change {
   readonly name: string;
+  /** What it is known by that it took place. */
+  readonly steps?: RegExp;
   begin(client: Role): Promise<unknown>;
 }
 
