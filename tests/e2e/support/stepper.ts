@@ -105,7 +105,11 @@ export class Stepper {
   /** Who outlives the program goes on without strace, which may turn in circles from now on. */
   #kill(): void {
     signal(this.#first!, "SIGKILL");
-    this.#child.kill("SIGKILL");
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // The program ended by itself while its last steps were read: it must have left nothing either.
+    }
     this.killed.resolve(performance.now());
     void this.#child.status.then(() => this.#threads.forEach((thread) => signal(thread, "SIGCONT")));
   }
