@@ -57,7 +57,7 @@ Deno.test(
     const changes: readonly Change[] = [
       {
         name: "a resource comes and goes",
-        steps: /RTM_NEWROUTE/,
+        steps: /RTM_(NEW|DEL)ROUTE/,
         begin: async () => {
           const added = await network.admin("POST", "/v1/resources", {
             ...{ name: "more", type: "cidr", address: "10.77.0.0/16", site: "site" },
@@ -69,7 +69,7 @@ Deno.test(
       },
       {
         name: "full tunnel goes on and off",
-        steps: /RTM_NEWROUTE/,
+        steps: /RTM_(NEW|DEL)ROUTE/,
         begin: async () => {
           for (const word of ["on", "off"]) {
             await network.fz(["internet", word], {});
