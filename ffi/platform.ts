@@ -283,6 +283,8 @@ export interface Resolver {
 /** The resolvers of the machine. */
 export interface SystemDns {
   readonly control: DnsControl;
+  /** Whether `set` heeds `oneLabelDomain`. Default false: another one changes nothing. */
+  readonly usesOneLabelDomain?: boolean;
   /** Throws the Fault that `set` would throw, as far as it can be foreseen; changes nothing. */
   check(): Promise<void>;
   /** Returns the machine's own upstream resolvers, in order, without ours. As last read, or empty, where they cannot be read. */

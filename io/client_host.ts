@@ -65,6 +65,10 @@ export class ClientHost {
   #resolvers: readonly SocketAddress[] = [];
   #isWithoutResolver = false;
   #applied: InterfaceConfig | undefined;
+  /** Set, or to be set as soon as that can be done. */
+  #dnsWanted: InterfaceConfig["dns"] | undefined;
+  /** What that comes to; undefined where it could not be set when it was wanted. */
+  #dnsText: string | undefined;
   #routing: Routing;
   #work: Promise<void> = Promise.resolve();
   #isUndone = false;
@@ -192,8 +196,12 @@ export class ClientHost {
       }
       await this.bypass.setRoutes(routes);
       await this.#network.setRoutes(routes);
-      if (before === undefined || dnsText(before) !== dnsText(config)) {
+      const dnsText = this.#textOf(dns);
+      if (dnsText !== this.#dnsText) {
+        this.#dnsWanted = dns;
+        this.#dnsText = undefined;
         await this.#dns.set(dns.sentinels, dns.searchDomain, dns.oneLabelDomain);
+        this.#dnsText = dnsText;
         this.#upkeep.noteSet();
       }
       this.#applied = config;
@@ -229,8 +237,8 @@ export class ClientHost {
     return this.#inTurn(async () => {
       await this.#attempt(() => this.bypass.expire());
       await this.#attempt(async () => await this.#network.followServers?.());
-      const dns = this.#applied?.dns;
-      if (dns === undefined) return;
+      const dns = this.#dnsWanted;
+      if (this.#applied === undefined || dns === undefined) return;
       await this.#upkeep.maintain(() => this.#dns.set(dns.sentinels, dns.searchDomain, dns.oneLabelDomain));
     });
   }
@@ -299,6 +307,12 @@ export class ClientHost {
     return [what];
   }
 
+  /** What is set up alike has the same: setting costs some machines a moment without DNS, or without addresses. */
+  #textOf({ sentinels, searchDomain, oneLabelDomain }: InterfaceConfig["dns"]): string {
+    const heeded = this.#dns.usesOneLabelDomain ? oneLabelDomain : undefined;
+    return `${searchDomain} ${heeded} ${sentinels.join(" ")}`;
+  }
+
   /** DNS is repaired whatever becomes of the rules. */
   async #attempt(work: () => Promise<void>): Promise<void> {
     try {
@@ -318,10 +332,6 @@ export class ClientHost {
 
 /** Where the C library asks without any other server (resolv.conf(5)). */
 const ITSELF = SocketAddress.from("127.0.0.1:53");
-
-function dnsText({ dns }: InterfaceConfig): string {
-  return `${dns.searchDomain} ${dns.oneLabelDomain} ${dns.sentinels.join(" ")}`;
-}
 
 /** Whether what is changed is found nowhere but in the journal, and breaks the machine's DNS until it is undone. */
 function needsJournal(control: DnsControl): boolean {

@@ -11,6 +11,7 @@ import { runTool, type ToolOutcome } from "../command.ts";
 
 export class ResolvectlDns implements SystemDns {
   readonly control = "systemd-resolved";
+  readonly usesOneLabelDomain = true;
   readonly #device: string;
   readonly #isSentinel: (address: IpAddress) => boolean;
   readonly #log: Log;

@@ -39,6 +39,7 @@ const RELEASE_MS = 300;
 
 export class ResolvedDns implements SystemDns {
   readonly control = "systemd-resolved";
+  readonly usesOneLabelDomain = true;
   readonly #device: string;
   readonly #isSentinel: (address: IpAddress) => boolean;
   readonly #journal: Journal;

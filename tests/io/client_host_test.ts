@@ -37,6 +37,46 @@ Deno.test("ClientHost.apply: DNS leads to us when routes and rules do", async ()
   assert.deepEqual(story, ["network.configure", "network.setRoutes", "dns.set"]);
 });
 
+Deno.test("ClientHost.apply: another domain for names of one label sets DNS anew where that is heeded, and only there", async () => {
+  for (const usesOneLabelDomain of [true, false]) {
+    const { story, host } = await open({ usesOneLabelDomain });
+    for (const domain of [undefined, "one.test", "one.test", undefined]) await apply(host, domain);
+    const changes = usesOneLabelDomain ? 2 : 0;
+    assert.equal(story.filter((word) => word === "dns.set").length, 1 + changes);
+  }
+});
+
+Deno.test("ClientHost.maintain: sets the DNS that could not be set when it was wanted", async () => {
+  const asked: unknown[] = [];
+  let isAway = false;
+  const { host } = await open({
+    usesOneLabelDomain: true,
+    isOverwritten: true,
+    dnsSet: (_sentinels, _searchDomain, oneLabelDomain) => {
+      asked.push(oneLabelDomain);
+      return isAway ? Promise.reject(new Fault("dns", "It is away")) : Promise.resolve();
+    },
+  });
+  await apply(host);
+  isAway = true;
+  await assert.rejects(apply(host, "one.test"), /It is away/);
+  isAway = false;
+  await host.maintain();
+  await apply(host);
+  assert.deepEqual(asked, [undefined, "one.test", "one.test", undefined]);
+});
+
+Deno.test("ClientHost.maintain: leaves DNS alone that could never be set", async () => {
+  const { story, host } = await open({
+    isOverwritten: true,
+    dnsSet: () => Promise.reject(new Fault("dns", "It is away")),
+  });
+  await assert.rejects(apply(host), /It is away/);
+  story.length = 0;
+  await host.maintain();
+  assert.deepEqual(story, []);
+});
+
 Deno.test("ClientHost.undo: a service that does not answer holds nothing up; what is left stays noted, and is said", async () => {
   const { story, host, errors, journal } = await open({ dnsUndo: () => new Promise(() => {}) });
   await apply(host);
@@ -86,7 +126,8 @@ Deno.test("ClientHost.open: refuses to change files that cannot be noted, with n
 
 interface Behaviour {
   readonly dnsUndo?: () => Promise<boolean>;
-  readonly dnsSet?: () => Promise<void>;
+  readonly dnsSet?: SystemDns["set"];
+  readonly usesOneLabelDomain?: boolean;
   readonly check?: () => Fault;
   readonly servers?: () => Promise<void>;
   /** Whether somebody overwrites DNS all the time. */
@@ -100,8 +141,14 @@ async function open(behaviour: Behaviour) {
 
 /** A machine that writes down what it is asked for. */
 function openWith(
-  { dnsUndo = () => Promise.resolve(true), dnsSet = () => Promise.resolve(), check, servers, isOverwritten }:
-    Behaviour,
+  {
+    dnsUndo = () => Promise.resolve(true),
+    dnsSet = () => Promise.resolve(),
+    usesOneLabelDomain = false,
+    check,
+    servers,
+    isOverwritten,
+  }: Behaviour,
 ) {
   const story: string[] = [];
   const errors: string[] = [];
@@ -130,12 +177,13 @@ function openWith(
   let isLeftover = true;
   const dns = {
     control: "etc-resolv-conf",
+    usesOneLabelDomain,
     check: () => Promise.resolve(),
     upstreams: () => Promise.resolve([]),
-    set: () => {
+    set: (...wanted: Parameters<SystemDns["set"]>) => {
       story.push("dns.set");
       journal.note(FILE);
-      return dnsSet();
+      return dnsSet(...wanted);
     },
     flush: () => Promise.resolve(),
     isInForce: () => Promise.resolve(isOverwritten !== true),
@@ -179,8 +227,8 @@ function openWith(
   return { story, errors, warnings, journal, opened };
 }
 
-async function apply(host: ClientHost): Promise<void> {
-  const dns = { sentinels: [IpAddress.from("100.100.111.1")], searchDomain: undefined };
+async function apply(host: ClientHost, oneLabelDomain?: string): Promise<void> {
+  const dns = { sentinels: [IpAddress.from("100.100.111.1")], searchDomain: undefined, oneLabelDomain };
   const addresses = { ipv4: IpAddress.from("100.64.0.1"), ipv6: IpAddress.from("fd00:2021:1111::1") };
   await host.apply({ ...addresses, routes: [], dns } as unknown as Parameters<ClientHost["apply"]>[0]);
 }
