@@ -143,8 +143,8 @@ export class NetworkManagerDns implements SystemDns {
           attempts,
         );
       let told: Result<unknown, BusError> = await apply();
+      if (!told.ok && !AWAY.has(told.reason.name)) return told;
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        if (!told.ok && !AWAY.has(told.reason.name)) return told;
         const isKnown = await this.#isKnown(bus);
         if (isKnown && await this.#isWritten(bus)) return ok(undefined);
         await sleep();
@@ -153,6 +153,7 @@ export class NetworkManagerDns implements SystemDns {
         // It was restarted after we told it; or it writes the file when something changed for it, which an overwritten
         // file is not.
         told = isKnown ? await this.#haveItWritten(bus, apply) : await apply(ATTEMPTS_UNTIL_AGAIN);
+        if (!told.ok && isRefusal(told.reason)) return told;
       }
       return told.ok
         ? err({ name: UNEXPECTED.name, message: "it took our resolvers, and does not use them" })
