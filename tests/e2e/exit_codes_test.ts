@@ -20,7 +20,7 @@ Deno.test("fz: says what is wrong with the command line, the machine and its fil
     await host.must([
       "sh",
       "-c",
-      "mkdir /run/folder && mount -t tmpfs -o size=4k tmpfs /run/folder && mkdir /run/folder/token",
+      "mkdir /run/folder && mount -t tmpfs -o size=64k tmpfs /run/folder && mkdir /run/folder/token",
     ]);
     const fails = failuresOn(host, NO_PORTAL);
     const before = await tracesOn(host);
