@@ -29,8 +29,8 @@ for (const manager of [DEBIAN_RESOLVCONF, OPENRESOLV]) {
         "killed while a resolvconf is at work that gives the record later: it is taken away again",
         async () => {
           const { process } = await start();
-          const { session } = await processesOf(client);
-          await client.must(["sh", "-c", GIVE_LATE, "late", String(session)]);
+          const { session, guardians } = await processesOf(client);
+          await client.must(["sh", "-c", GIVE_LATE, "late", String(session), guardians]);
           await process.outcome;
           await eventually(async () => assert.equal(await manager.state(client), before));
           const { code, stderr } = await network.fz(["cleanup"], {});
@@ -107,12 +107,15 @@ Deno.test(
   }),
 );
 
-/** Kills the session, whose record is not there, and gives it a moment later. */
+/**
+ * Kills the session, whose record is not there, and gives it a moment later. The guardian looks away while it is seen
+ * that the record was given: it might be taken away again by then.
+ */
 const GIVE_LATE = `
 cd /run/resolvconf/interface* || exit 1
 for record in *fz0*; do :; done
-cp "$record" /run/record && kill -STOP $1 && resolvconf -d "$record" && kill -9 $1 && sleep 0.6
-resolvconf -a "$record" </run/record && grep -q ^nameserver.100.100.111 /etc/resolv.conf
+cp "$record" /run/record && kill -STOP $1 && resolvconf -d "$record" && kill -9 $1 && sleep 0.6 || exit 1
+kill -STOP $2 && resolvconf -a "$record" </run/record && grep -q ^nameserver.100.100.111 /etc/resolv.conf && kill -CONT $2
 `;
 
 async function processesOf(client: Host): Promise<{ session: number; guardians: string }> {
