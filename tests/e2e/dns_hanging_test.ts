@@ -19,6 +19,7 @@ for (const manager of [RESOLVED, ...(IS_WHOLE ? [NETWORK_MANAGER] : [])]) {
     onNetwork({ underlay: "ipv4" }, async (network, check) => {
       const { client } = network;
       await manager.prepare(network);
+      const known = await manager.state(client);
       const program = PROCESSES[manager.name as keyof typeof PROCESSES];
       const inode = (await client.must(["stat", "-Lc", "%i", "/proc/self/ns/net"])).trim();
       const pids = (await client.must(["pgrep", "-x", program.slice(0, 15)])).trim().split("\n");
@@ -27,8 +28,9 @@ for (const manager of [RESOLVED, ...(IS_WHOLE ? [NETWORK_MANAGER] : [])]) {
       const send = (signal: string) => client.must(["kill", `-${signal}`, own[0]!]);
       const run = ["run", "--dns-control", manager.control, "--exit"];
       assert.equal((await network.fz(run, network.clientEnv())).code, 0);
+      // A daemon hears of the end of our device a moment later.
+      await eventually(async () => assert.equal(await manager.state(client), known));
       const before = await stateOf(network);
-      const known = await manager.state(client);
 
       await check("the start is refused, with nothing changed", async () => {
         await send("STOP");
