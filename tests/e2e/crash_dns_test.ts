@@ -22,6 +22,7 @@ for (const manager of DNS_MANAGERS) {
     `fz run: killed after any step, it leaves nothing that lasts with ${manager.name}`,
     onNetwork({ underlay: "ipv4" }, async (network, check) => {
       await manager.prepare(network);
+      const known = await manager.state(network.client);
       const run = ["run", "--dns-control", manager.control, "--exit"];
       const env = network.programEnv();
       // Its folders are there from then on; and it tells which steps there are.
@@ -32,6 +33,8 @@ for (const manager of DNS_MANAGERS) {
       }).outcome;
       const own = steps.flatMap((step, index) => OWN_STEP.test(step) ? [index + 1] : []);
       assert.notDeepEqual(own, [], stderr);
+      // A daemon hears of the end of our device a moment later.
+      await eventually(async () => assert.equal(await manager.state(network.client), known));
       const before = await stateOf(network, manager);
       const all = Array.from({ length: MAX_STEPS }, (_, index) => index + 1);
       let kills = 0;
