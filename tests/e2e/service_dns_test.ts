@@ -53,6 +53,11 @@ Deno.test(
           });
         await resolves();
         await client.must(["rm", POLKIT_FILE]);
+        // polkit hears of it a moment later; a repair before that would be permitted.
+        await eventually(async () => {
+          const same = ["resolvectl", "dns", uplink!, network.uplink("public").v4!];
+          assert.notEqual((await client.run([...AS_SERVICE, ...same])).code, 0);
+        });
         await client.must(["resolvectl", "dns", "fz0", "192.0.2.53"]);
         // Not a question to the session: it tries for some seconds only.
         await session.waitFor(/names do not reach the session reason=.*polkit does not permit/);
