@@ -46,9 +46,7 @@ export async function makePolkitFolder(host: Host): Promise<void> {
 export async function startPolkit(host: Host, rules: string): Promise<LabProcess> {
   await makePolkitFolder(host);
   await host.writeFile("/etc/polkit-1/rules.d/50-fz.rules", rules);
-  const polkit = host.spawn(["/usr/lib/polkit-1/polkitd", "--no-debug"]);
-  await waitForName(host, "org.freedesktop.PolicyKit1");
-  return polkit;
+  return await startOnBus(host, "org.freedesktop.PolicyKit1", ["/usr/lib/polkit-1/polkitd", "--no-debug"]);
 }
 
 /** Puts systemd-resolved on `host` and makes /etc/resolv.conf lead to it. */
@@ -64,11 +62,9 @@ export async function installResolved(host: Host): Promise<void> {
 
 /** Starts systemd-resolved. */
 export async function startResolved(host: Host): Promise<LabProcess> {
-  const resolved = host.spawn(["/usr/lib/systemd/systemd-resolved"], {
-    env: { SYSTEMD_LOG_TARGET: "console" },
+  return await startOnBus(host, "org.freedesktop.resolve1", ["/usr/lib/systemd/systemd-resolved"], {
+    SYSTEMD_LOG_TARGET: "console",
   });
-  await waitForName(host, "org.freedesktop.resolve1");
-  return resolved;
 }
 
 /**
@@ -86,9 +82,7 @@ export async function startNetworkManager(
     NETWORK_MANAGER_CONFIG.replace("root-only", authority === "polkit" ? "true" : "root-only"),
   );
   await host.writeFile("/etc/NetworkManager/system-connections/lab.nmconnection", profile, 0o600);
-  const manager = host.spawn(["NetworkManager", "--no-daemon"]);
-  await waitForName(host, "org.freedesktop.NetworkManager");
-  return manager;
+  return await startOnBus(host, "org.freedesktop.NetworkManager", ["NetworkManager", "--no-daemon"]);
 }
 
 /** Without udev in the namespace NetworkManager has to take the host for a container: it does where /sys is read-only. */
@@ -108,8 +102,18 @@ auth-polkit=root-only
 level=INFO
 `;
 
-async function waitForName(host: Host, name: string): Promise<void> {
-  await eventually(async () => assert.ok((await namesOnBus(host)).includes(`"${name}"`)));
+/** Starts a service and waits until it has its name, which one that has just ended may still have for a moment. */
+async function startOnBus(
+  host: Host,
+  name: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<LabProcess> {
+  const hasOwner = async () => (await namesOnBus(host)).includes(`"${name}"`);
+  await eventually(async () => assert.ok(!await hasOwner(), `somebody has the name "${name}"`));
+  const service = host.spawn(command, { env });
+  await eventually(async () => assert.ok(await hasOwner(), service.describe()));
+  return service;
 }
 
 /** Returns the names that programs have on the bus of `host`, as dbus-send(1) prints them. */
