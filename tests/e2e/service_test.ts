@@ -87,7 +87,7 @@ Deno.test(
         assert.equal(await systemd.property("ExecMainStatus"), "8");
         await assertUntouched(network);
         await systemd.must([...FZ, "up"]);
-        assert.equal(await systemd.property("ActiveState"), "active");
+        await eventually(async () => assert.equal(await systemd.property("ActiveState"), "active"));
       },
     );
     await check("a revoked credential: not restarted over and over", async () => {
