@@ -175,7 +175,9 @@ async function assertWorks(network: Network): Promise<void> {
 
 /** Returns the user, and the permitted, effective and bounding capabilities of each thread. */
 async function threadsOf(network: Network, pid: number): Promise<string[][]> {
-  const text = await network.client.must(["sh", "-c", `cat /proc/${pid}/task/*/status`]);
+  // A thread may end while it is looked at.
+  const text = await network.client.must(["sh", "-c", `cat /proc/${pid}/task/*/status || true`]);
+  assert.notEqual(text, "", "it has ended");
   return text.split(/^Name:/m).slice(1).map((status) =>
     ["Uid", "CapPrm", "CapEff", "CapBnd"].map((name) =>
       new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)?.[1] ?? ""
