@@ -53,6 +53,7 @@ const AWAY: ReadonlySet<string> = new Set([
   "org.freedesktop.DBus.Error.NameHasNoOwner",
   "org.freedesktop.DBus.Error.ServiceUnknown",
 ]);
+/** It, or the device, is about to be another. */
 const PASSING: ReadonlySet<string> = new Set([
   `${SERVICE}.Device.VersionIdMismatch`,
   `${SERVICE}.Device.NotActive`,
